@@ -1,0 +1,59 @@
+# Two commands are enough: `make run` and `make test`. The others are for those who change the service.
+.DEFAULT_GOAL := help
+.PHONY: help run test verify lint format types lock openapi clean
+PYTHON ?= python3
+PORT ?= 8080
+BIN := .venv/bin
+PIP := -m pip --disable-pip-version-check install --quiet
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+run: .venv/run .venv-engine/run ## try the service: embedded DynamoDB, example playlists, docs page (PORT=8080)
+	@exec $(BIN)/playlists dev --port $(PORT)
+
+test: .venv/test .venv-engine/run ## the whole suite: on DynamoDB Local where Java and Maven are, else on the embedded engine
+	@$(BIN)/pytest
+
+verify: .venv/test ## what else is checked: the container files
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+lint: .venv/test ## ruff's rules
+	@$(BIN)/ruff check .
+
+format: .venv/test ## ruff's format, written
+	@$(BIN)/ruff format .
+
+types: .venv/test ## mypy, strict
+	@$(BIN)/mypy
+
+openapi: .venv/run ## write openapi/openapi.json
+	@$(BIN)/playlists openapi --output openapi/openapi.json
+
+lock: .venv/test ## write the hashed locks anew from pyproject.toml
+	@$(BIN)/python requirements/lock.py
+
+clean: ## remove all that the other targets made
+	@rm -rf .venv .venv-engine .dynamodb-local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.12")'
+	@$(PYTHON) -m venv .venv
+
+.venv/run: requirements/run.txt pyproject.toml | .venv/bin/python
+	@echo "Installing the service into .venv"
+	@$(BIN)/python $(PIP) --require-hashes -r requirements/run.txt
+	@$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/test: requirements/test.txt .venv/run
+	@echo "Installing the test tools into .venv"
+	@$(BIN)/python $(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv-engine/run: requirements/engine.txt
+	@echo "Installing the embedded DynamoDB engine into .venv-engine"
+	@$(PYTHON) -m venv .venv-engine
+	@.venv-engine/bin/python $(PIP) --require-hashes -r requirements/engine.txt
+	@touch $@

@@ -1,0 +1,126 @@
+"""Request bodies: read up to a limit, decoded strictly, validated."""
+
+import json
+from email.message import Message
+from typing import Any, Generic, TypeVar
+
+from fastapi import Request
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
+
+from app.api.problems import RequestRefused
+from app.api.schemas import RequestBody
+
+BODY_LIMIT = 1_048_576
+_ERRORS_LISTED = 50
+
+Body = TypeVar("Body", bound=RequestBody)
+
+
+class JsonBody(Generic[Body]):
+    """A dependency that yields the request's body as `model`, taken as any of `media_types`."""
+
+    def __init__(self, model: type[Body], *media_types: str) -> None:
+        self._model = model
+        self._media_types = media_types
+
+    async def __call__(self, request: Request) -> Body:
+        self._check_media_type(request)
+        document = strict_json(await _read(request))
+        context = {"track_token_pattern": request.state.track_token_pattern}
+        try:
+            return self._model.model_validate(document, context=context)
+        except ValidationError as error:
+            raise RequestRefused(
+                "invalid-request", "The body says something that is not allowed.", errors=_faults(error)
+            ) from error
+
+    def _check_media_type(self, request: Request) -> None:
+        sent = Message()
+        sent["Content-Type"] = request.headers.get("content-type", "")
+        accepted = ", ".join(self._media_types)
+        header = "Accept-Patch" if request.method == "PATCH" else "Accept"  # RFC 5789 section 2.2
+        if sent.get_content_type() not in self._media_types:
+            raise RequestRefused(
+                "unsupported-media-type",
+                f"Send the body with one of these as its Content-Type: {accepted}.",
+                headers={header: accepted},
+            )
+        charset = sent.get_content_charset("utf-8")
+        coding = request.headers.get("content-encoding", "identity")
+        if charset not in ("utf-8", "utf8", "us-ascii") or coding.lower() != "identity":
+            raise RequestRefused(
+                "unsupported-media-type",
+                "Send the body in UTF-8 and without a content coding.",
+                headers={header: accepted},
+            )
+
+
+def strict_json(body: bytes) -> Any:
+    """Decode one JSON text (RFC 8259) without what JSON libraries forgive.
+
+    Raises RequestRefused on invalid UTF-8, duplicate member names, NaN and Infinity, lone surrogates,
+    numbers of thousands of digits and nesting thousands deep.
+    """
+    try:
+        text = body.decode("utf-8")
+        document = json.loads(text, object_pairs_hook=_unique_members, parse_constant=_no_constant)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _malformed(f"it is not UTF-8 at byte {error.start}") from error
+    except UnicodeEncodeError as error:
+        raise _malformed("a string has a lone surrogate") from error
+    except RecursionError as error:
+        raise _malformed("it is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise _malformed(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+    except ValueError as error:
+        raise _malformed(str(error)) from error
+    return document
+
+
+async def _read(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "0")
+    # Python refuses to convert thousands of digits.
+    if len(declared) > len(str(BODY_LIMIT)) or int(declared) > BODY_LIMIT:
+        raise _too_large(None)
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                raise _too_large(None)
+    except ClientDisconnect as error:
+        raise RequestRefused("malformed-request", "The connection ended before the body did.") from error
+    return bytes(body)
+
+
+def _too_large(size: int | None) -> RequestRefused:
+    return RequestRefused("body-too-large", f"A body has at most {BODY_LIMIT:,} bytes.", size=size, limit=BODY_LIMIT)
+
+
+def _malformed(fault: str) -> RequestRefused:
+    return RequestRefused("malformed-request", f"The body cannot be read as JSON: {fault}.")
+
+
+def _unique_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(members)
+    if len(unique) < len(members):
+        raise ValueError("an object names a member twice")
+    return unique
+
+
+def _no_constant(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _faults(error: ValidationError) -> list[dict[str, str]]:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        {
+            "pointer": "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in fault["loc"]),
+            "detail": fault["msg"].removeprefix("Value error, "),
+        }
+        for fault in faults[:_ERRORS_LISTED]
+    ]

@@ -1,0 +1,217 @@
+"""The OpenAPI document: what the routes declare, and what FastAPI does not say of them by itself."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from app import __version__
+from app.api.problem_types import PROBLEM_TYPES
+from app.api.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
+from app.api.schemas import (
+    ConflictProblem,
+    InvalidRequestProblem,
+    NewPlaylist,
+    PlaylistBody,
+    PlaylistMergePatch,
+    PlaylistReplacement,
+    Problem,
+    TooLargeProblem,
+)
+
+TITLE = "Playlist service"
+_DESCRIPTION = """\
+Playlists on a shared DynamoDB table, with optimistic locking: two writers of one playlist never
+silently overwrite each other.
+
+Every answer with a playlist has an `ETag` that names its state. Send it back as `If-Match`, and
+your change is made only if that state is still the current one. If it is not, the answer (409 or
+412) carries the current playlist and its entity-tag: merge, and retry with that.
+"""
+_REFERENCES = "#/components/schemas/{model}"
+_MODELS: tuple[type[BaseModel], ...] = (
+    NewPlaylist,
+    PlaylistReplacement,
+    PlaylistMergePatch,
+    PlaylistBody,
+    Problem,
+    ConflictProblem,
+    TooLargeProblem,
+    InvalidRequestProblem,
+)
+# Problems that any operation may end in.
+_EVERYWHERE = ("internal-error", "throttled", "storage-unavailable")
+
+_REQUEST_ID = {
+    "description": "The request's id: yours, if you sent a fit one.",
+    "schema": {"type": "string"},
+}
+_HEADERS: dict[str, dict[str, Any]] = {
+    "ETag": {
+        "description": "The strong entity-tag of this state; none where the version cannot be read.",
+        "schema": {"type": "string"},
+        "example": '"3-q83vEjRWeJCrze8S"',
+    },
+    "Cache-Control": {"description": "Caches revalidate before use.", "schema": {"type": "string"}},
+    "Location": {"description": "The path of the new playlist.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
+    "Accept-Patch": {
+        "description": "Media types that PATCH takes (RFC 5789).",
+        "schema": {"type": "string"},
+    },
+    "Accept": {"description": "Media types that the method takes.", "schema": {"type": "string"}},
+}
+_EXAMPLE_PLAYLIST = {
+    "playlist_token": "PLAYLIST_1",
+    "playlist_name": "Road Trip",
+    "playlist_version": 3,
+    "track_tokens": ["ALBUM_1/TRACK_1", "ALBUM_2/TRACK_7"],
+    "playlist_owner": "anonymous",
+    "created_at": "2026-11-24T09:00:00.000Z",
+    "updated_at": "2026-11-24T09:30:00.000Z",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A request body that gets the stated answer from a service with the example playlists."""
+
+    summary: str
+    status: int
+    value: dict[str, Any]
+
+
+def request_body(model: type[BaseModel], examples: dict[str, list[Example]]) -> dict[str, Any]:
+    """An operation's request body: one schema under several media types."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                media_type: {
+                    "schema": _reference(model),
+                    "examples": {
+                        example.summary.replace(" ", "-"): {
+                            "summary": f"{example.summary}: {example.status}",
+                            "value": example.value,
+                        }
+                        for example in of_type
+                    },
+                }
+                for media_type, of_type in examples.items()
+            },
+        }
+    }
+
+
+def playlist_answer(description: str, *, created: bool = False) -> dict[str, Any]:
+    """A response with a playlist."""
+    names = ("ETag", "Cache-Control", "Location") if created else ("ETag", "Cache-Control")
+    return {
+        "description": description,
+        "headers": {name: _HEADERS[name] for name in names},
+        "content": {"application/json": {"schema": _reference(PlaylistBody), "example": _EXAMPLE_PLAYLIST}},
+    }
+
+
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The responses for these problem codes and for those that may come everywhere, by status."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for kind in sorted((PROBLEM_TYPES[code] for code in (*codes, *_EVERYWHERE)), key=lambda kind: kind.status):
+        response = responses.setdefault(
+            kind.status,
+            {"description": "", "content": {PROBLEM_MEDIA_TYPE: {"schema": {"oneOf": []}, "examples": {}}}},
+        )
+        response["description"] = f"{response['description']} `{kind.code}`: {kind.title}.".strip()
+        content = response["content"][PROBLEM_MEDIA_TYPE]
+        reference = _reference(kind.schema)
+        if reference not in content["schema"]["oneOf"]:
+            content["schema"]["oneOf"].append(reference)
+        content["examples"][kind.code] = {"summary": kind.title, "value": _example_problem(kind.code)}
+        if kind.status == 503:
+            response["headers"] = {"Retry-After": _HEADERS["Retry-After"]}
+    for response in responses.values():
+        content = response["content"][PROBLEM_MEDIA_TYPE]
+        if len(content["schema"]["oneOf"]) == 1:
+            [content["schema"]] = content["schema"]["oneOf"]
+    return responses
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """The whole document, as served at /openapi.json and kept in openapi/openapi.json."""
+    document = get_openapi(
+        title=TITLE,
+        version=__version__,
+        description=_DESCRIPTION,
+        routes=app.routes,
+        servers=[{"url": "/", "description": "This service"}],
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        tags=[
+            {"name": "playlists", "description": "Reading and writing playlists."},
+            {"name": "operations", "description": "For whoever runs the service."},
+        ],
+    )
+    _, definitions = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REFERENCES)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(definitions["$defs"])
+    for generated in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(generated, None)
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            _complete(method, operation)
+    return document
+
+
+def operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _complete(method: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"] = copy.deepcopy(operation["responses"])
+    if "HTTPValidationError" in str(responses.get("422")):
+        del responses["422"]
+    for status, response in responses.items():
+        headers = response.setdefault("headers", {})
+        headers["X-Request-ID"] = _REQUEST_ID
+        if status == "304":
+            headers |= {name: _HEADERS[name] for name in ("ETag", "Cache-Control")}
+        if status == "415":
+            name = "Accept-Patch" if method == "patch" else "Accept"
+            headers[name] = _HEADERS[name]
+        if method == "head":
+            response.pop("content", None)
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REFERENCES.format(model=model.model_config.get("title") or model.__name__)}
+
+
+def _example_problem(code: str) -> dict[str, Any]:
+    kind = PROBLEM_TYPES[code]
+    example: dict[str, Any] = {
+        "type": f"/problems/{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.explanation,
+        "instance": "/playlists/PLAYLIST_1",
+        "code": code,
+        "request_id": "2f6b1c9e8d7a4f50b3c2d1e0f9a8b7c6",
+    }
+    if kind.schema is ConflictProblem:
+        example |= {
+            "expected_version": 2,
+            "expected_etag": '"2-Zm9vYmFyYmF6cXV4"',
+            "current": _EXAMPLE_PLAYLIST,
+            "current_etag": '"3-q83vEjRWeJCrze8S"',
+        }
+        if code == "edit-conflict":
+            example["changed"] = ["playlist_name", "playlist_version", "updated_at"]
+    if kind.schema is TooLargeProblem:
+        example |= {"size": 412_345, "limit": 409_600}
+    if kind.schema is InvalidRequestProblem:
+        example["errors"] = [{"pointer": "/playlist_name", "detail": "must not be blank"}]
+    return example

@@ -1,0 +1,37 @@
+"""For whoever runs the service: liveness, readiness, and what the problem types mean."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, Response
+
+from app.api.openapi import problems
+from app.api.problem_types import PROBLEM_TYPES
+from app.api.problems import problem
+from app.api.schemas import Liveness
+from app.store.dynamodb import DynamoDBTable
+
+router = APIRouter(tags=["operations"])
+
+_PROBE_KEY = ("READINESS_PROBE", "INFO_")
+
+
+@router.get("/livez")
+async def get_liveness() -> Liveness:
+    """Whether the process is alive; asks nobody else."""
+    return Liveness(status="alive")
+
+
+@router.get("/readyz", responses=problems())
+async def get_readiness(request: Request) -> Liveness:
+    """Whether the DynamoDB table can be read: one GetItem of a key that nothing has."""
+    table: DynamoDBTable = request.state.table
+    await table.get_item(*_PROBE_KEY)
+    return Liveness(status="ready")
+
+
+@router.get("/problems/{code}", include_in_schema=False)
+async def explain_problem(code: str, request: Request) -> Response:
+    """What a problem type means and what to do about it: where `type` of every problem leads."""
+    kind = PROBLEM_TYPES.get(code)
+    if kind is None:
+        return problem(request, "not-found", f"There is no problem type {code!r}.")
+    return PlainTextResponse(f"{kind.title} ({kind.code}, status {kind.status})\n\n{kind.explanation}\n")

@@ -1,0 +1,226 @@
+"""/playlists: create, read, edit, replace and delete."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from pydantic_core import to_json
+from starlette.responses import Response
+from ulid import ULID
+
+from app.api.bodies import JsonBody
+from app.api.dependencies import ANONYMOUS, Playlists, PlaylistToken, RequestPreconditions
+from app.api.openapi import Example, playlist_answer, problems, request_body
+from app.api.problems import RequestRefused
+from app.api.schemas import NewPlaylist, PlaylistMergePatch, PlaylistReplacement, playlist_members
+from app.domain.playlist import Playlist
+
+router = APIRouter(prefix="/playlists", tags=["playlists"])
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+_EXAMPLE_TRACKS = ["ALBUM_1/TRACK_1", "ALBUM_2/TRACK_7"]
+
+
+class PlaylistResponse(Response):
+    """A playlist as JSON, with its entity-tag."""
+
+    media_type = JSON
+
+    def __init__(self, playlist: Playlist, status_code: int = 200) -> None:
+        super().__init__(to_json(playlist_members(playlist)), status_code, state_headers(playlist))
+
+
+def state_headers(playlist: Playlist) -> dict[str, str]:
+    # Any cache may keep an answer, and has to ask before it uses it: a stale base is a conflict.
+    headers = {"Cache-Control": "private, no-cache"}
+    if playlist.entity_tag is not None:
+        headers["ETag"] = playlist.entity_tag
+    return headers
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        201: playlist_answer("The new playlist, at version 1.", created=True),
+        **problems(
+            "malformed-request",
+            "playlist-too-large",
+            "body-too-large",
+            "unsupported-media-type",
+            "invalid-request",
+            "outcome-unknown",
+        ),
+    },
+    openapi_extra=request_body(
+        NewPlaylist,
+        {
+            JSON: [
+                Example("create", 201, {"playlist_name": "Road Trip", "track_tokens": _EXAMPLE_TRACKS}),
+            ]
+        },
+    ),
+)
+async def create_playlist(
+    body: Annotated[NewPlaylist, Depends(JsonBody(NewPlaylist, JSON))], playlists: Playlists
+) -> Response:
+    """Create a playlist. The service makes its token, which sorts by time."""
+    playlist = await playlists.create(str(ULID()), body.content(), playlist_owner=ANONYMOUS)
+    return _created(playlist)
+
+
+_READ: dict[str, Any] = {
+    "responses": {
+        200: playlist_answer("The playlist."),
+        304: {"description": "`If-None-Match` names the current state."},
+        **problems("malformed-request", "playlist-not-found"),
+    }
+}
+
+
+@router.get("/{playlist_token}", **_READ)
+@router.head("/{playlist_token}", name="head_playlist", **_READ)
+async def get_playlist(
+    playlist_token: PlaylistToken, preconditions: RequestPreconditions, playlists: Playlists
+) -> Response:
+    """Read a playlist, strongly consistent. With `If-None-Match`, only if it has changed."""
+    playlist = await playlists.get(playlist_token)
+    if preconditions.if_none_match is not None and preconditions.if_none_match.match_weakly(playlist):
+        return Response(status_code=304, headers=state_headers(playlist))
+    return PlaylistResponse(playlist)
+
+
+@router.patch(
+    "/{playlist_token}",
+    responses={
+        200: playlist_answer("The playlist after the change; as it was if the change changes nothing."),
+        **problems(
+            "malformed-request",
+            "playlist-not-found",
+            "edit-conflict",
+            "version-conflict",
+            "unwritable-item",
+            "precondition-failed",
+            "playlist-too-large",
+            "body-too-large",
+            "unsupported-media-type",
+            "invalid-request",
+            "precondition-required",
+            "outcome-unknown",
+        ),
+    },
+    openapi_extra=request_body(
+        PlaylistMergePatch,
+        {
+            MERGE_PATCH: [
+                Example("rename", 200, {"playlist_name": "Road Trip"}),
+                Example("stale rename", 409, {"playlist_name": "Too late", "playlist_version": 1}),
+            ],
+            JSON: [
+                Example("replace the tracks", 200, {"track_tokens": _EXAMPLE_TRACKS}),
+            ],
+        },
+    ),
+)
+async def edit_playlist(
+    playlist_token: PlaylistToken,
+    body: Annotated[PlaylistMergePatch, Depends(JsonBody(PlaylistMergePatch, MERGE_PATCH, JSON))],
+    preconditions: RequestPreconditions,
+    playlists: Playlists,
+) -> Response:
+    """Rename a playlist or replace its tracks, all or nothing.
+
+    The change is written only if nobody else has written since the playlist was read for it. Name
+    the state that you made it from, in `If-Match` or in `playlist_version`, and it is written only
+    if nobody else has written since then.
+    """
+    playlist = await playlists.update(
+        playlist_token, body.change(), preconditions=preconditions.expecting(body.playlist_version)
+    )
+    return PlaylistResponse(playlist)
+
+
+@router.put(
+    "/{playlist_token}",
+    responses={
+        200: playlist_answer("The playlist after its replacement."),
+        201: playlist_answer("The new playlist, at version 1.", created=True),
+        **problems(
+            "malformed-request",
+            "edit-conflict",
+            "version-conflict",
+            "playlist-exists",
+            "unwritable-item",
+            "precondition-failed",
+            "playlist-too-large",
+            "body-too-large",
+            "unsupported-media-type",
+            "invalid-request",
+            "precondition-required",
+            "outcome-unknown",
+        ),
+    },
+    openapi_extra=request_body(
+        PlaylistReplacement,
+        {
+            JSON: [
+                Example("replace", 200, {"playlist_name": "Morning Run", "track_tokens": _EXAMPLE_TRACKS}),
+            ]
+        },
+    ),
+)
+async def put_playlist(
+    playlist_token: PlaylistToken,
+    body: Annotated[PlaylistReplacement, Depends(JsonBody(PlaylistReplacement, JSON))],
+    preconditions: RequestPreconditions,
+    playlists: Playlists,
+) -> Response:
+    """Create a playlist under a token that you choose, or replace its name and tracks.
+
+    `If-None-Match: *` creates only; `If-Match` replaces only. What a GET answered can be edited and
+    sent back: its `playlist_version` then is the version that you expect.
+    """
+    if body.playlist_token is not None and body.playlist_token != playlist_token:
+        raise RequestRefused(
+            "invalid-request",
+            "The body is of another playlist than the path.",
+            errors=[{"pointer": "/playlist_token", "detail": f"must be {playlist_token!r} or left out"}],
+        )
+    playlist, created = await playlists.put(
+        playlist_token,
+        body.content(),
+        playlist_owner=ANONYMOUS,
+        preconditions=preconditions.expecting(body.playlist_version),
+    )
+    return _created(playlist) if created else PlaylistResponse(playlist)
+
+
+@router.delete(
+    "/{playlist_token}",
+    status_code=204,
+    responses={
+        204: {"description": "The playlist is gone."},
+        **problems(
+            "malformed-request",
+            "playlist-not-found",
+            "edit-conflict",
+            "unwritable-item",
+            "precondition-failed",
+            "precondition-required",
+            "outcome-unknown",
+        ),
+    },
+)
+async def delete_playlist(
+    playlist_token: PlaylistToken, preconditions: RequestPreconditions, playlists: Playlists
+) -> Response:
+    """Delete a playlist, only if nobody has written since it was read; with `If-Match`, since then."""
+    await playlists.delete(playlist_token, preconditions=preconditions)
+    return Response(status_code=204)
+
+
+def _created(playlist: Playlist) -> Response:
+    response = PlaylistResponse(playlist, 201)
+    response.headers["Location"] = f"/playlists/{playlist.playlist_token}"
+    return response

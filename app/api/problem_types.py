@@ -1,0 +1,155 @@
+"""The catalogue of problems: stable codes, their statuses, and what each means to the person who gets it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from app.api.schemas import ConflictProblem, InvalidRequestProblem, Problem, TooLargeProblem
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """A kind of problem; `explanation` is for the people who follow its type URI."""
+
+    code: str
+    status: int
+    title: str
+    explanation: str
+    schema: type[BaseModel] = Problem
+
+
+PROBLEM_TYPES: Mapping[str, ProblemType] = {
+    kind.code: kind
+    for kind in (
+        ProblemType(
+            "malformed-request",
+            400,
+            "Malformed request",
+            "The request cannot be read: a body that is not strict JSON (UTF-8, no duplicate member names, no "
+            "NaN or Infinity, no lone surrogates, no extreme nesting), or a precondition header that is not a "
+            "list of entity-tags. `detail` says where. Nothing was written.",
+        ),
+        ProblemType(
+            "playlist-not-found",
+            404,
+            "Playlist not found",
+            "There is no playlist with this token, or it was deleted while the request was served.",
+        ),
+        ProblemType("not-found", 404, "No such resource", "The service has nothing at this path."),
+        ProblemType(
+            "method-not-allowed",
+            405,
+            "Method not allowed",
+            "The path exists, but not with this method. `Allow` lists the methods that it has.",
+        ),
+        ProblemType(
+            "edit-conflict",
+            409,
+            "Edit conflict",
+            "Another writer changed the playlist between this request's read and its write. Nothing was "
+            "written. `current` is the playlist as it is now and `changed` says which members differ from what "
+            "was read: merge, then retry with `If-Match: <current_etag>`.",
+            ConflictProblem,
+        ),
+        ProblemType(
+            "version-conflict",
+            409,
+            "Version conflict",
+            "The `playlist_version` in the body is not the current one. Nothing was written. `current` is the "
+            "playlist as it is now: merge, then retry with its version, or with `If-Match: <current_etag>`.",
+            ConflictProblem,
+        ),
+        ProblemType(
+            "playlist-exists",
+            409,
+            "Playlist exists",
+            "Another writer created the playlist while this request was about to. Nothing was written. "
+            "`current` is the playlist as it is now.",
+            ConflictProblem,
+        ),
+        ProblemType(
+            "unwritable-item",
+            409,
+            "Unwritable item",
+            "The stored `playlist_version` is missing, fractional, not a number or at the end of the 64-bit "
+            "range, so no write can be locked on it. It can be read; whoever runs the table has to repair it.",
+            ConflictProblem,
+        ),
+        ProblemType(
+            "precondition-failed",
+            412,
+            "Precondition failed",
+            "`If-Match` does not name the current state, or `If-None-Match` names it (RFC 9110 section 13). "
+            "Nothing was written. `current` is the playlist as it is now, null where there is none: merge, then "
+            "retry with `If-Match: <current_etag>`.",
+            ConflictProblem,
+        ),
+        ProblemType(
+            "playlist-too-large",
+            413,
+            "Playlist too large",
+            "The playlist would outgrow DynamoDB's item limit of 409,600 bytes, counted by DynamoDB's size rule "
+            "with all attributes, those of other programs among them. Nothing was written. `size` and `limit` "
+            "are in bytes.",
+            TooLargeProblem,
+        ),
+        ProblemType(
+            "body-too-large",
+            413,
+            "Body too large",
+            "The request body is over the limit. Nothing was written. `limit` is in bytes.",
+            TooLargeProblem,
+        ),
+        ProblemType(
+            "unsupported-media-type",
+            415,
+            "Unsupported media type",
+            "The `Content-Type` is missing or not one that this resource takes. `Accept-Patch` (for PATCH) or "
+            "`Accept` lists those that it takes. Content codings (gzip and others) are not taken.",
+        ),
+        ProblemType(
+            "invalid-request",
+            422,
+            "Invalid request",
+            "The body can be read but says something that is not allowed. `errors` points at each fault with an "
+            "RFC 6901 JSON Pointer. Nothing was written.",
+            InvalidRequestProblem,
+        ),
+        ProblemType(
+            "precondition-required",
+            428,
+            "Precondition required",
+            "This service is set to refuse changes that name no state (RFC 6585 section 3). Send `If-Match` "
+            "with the entity-tag that your change was made from, or its `playlist_version` in the body.",
+            ConflictProblem,
+        ),
+        ProblemType(
+            "internal-error",
+            500,
+            "Internal error",
+            "A fault of the service. Report it with the `request_id`.",
+        ),
+        ProblemType(
+            "throttled",
+            503,
+            "Throttled",
+            "DynamoDB had no capacity for the request. Nothing was written. Retry after `Retry-After` seconds.",
+        ),
+        ProblemType(
+            "storage-unavailable",
+            503,
+            "Storage unavailable",
+            "DynamoDB could not be reached, or refused to serve. Nothing was written. Retry after "
+            "`Retry-After` seconds.",
+        ),
+        ProblemType(
+            "outcome-unknown",
+            504,
+            "Outcome unknown",
+            "The write was sent and its answer was lost: it may or may not have been applied. Read the playlist "
+            "and compare before you repeat the change; a repeat with the `If-Match` of the first attempt cannot "
+            "overwrite anything.",
+        ),
+    )
+}

@@ -1,0 +1,174 @@
+"""Problem details (RFC 9457): the code of every error, and the handlers that answer with them."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+
+from app.api.problem_types import PROBLEM_TYPES
+from app.api.request_id import HEADER as REQUEST_ID_HEADER
+from app.api.request_id import request_id
+from app.api.schemas import playlist_members
+from app.domain.errors import (
+    Conflict,
+    EditConflict,
+    InvalidPlaylistToken,
+    OutcomeUnknown,
+    PlaylistError,
+    PlaylistExists,
+    PlaylistNotFound,
+    PlaylistTooLarge,
+    PreconditionFailed,
+    PreconditionRequired,
+    StorageUnavailable,
+    Throttled,
+    UnwritableItem,
+    VersionConflict,
+)
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER_SECONDS = "1"
+
+_log = logging.getLogger("app.problems")
+
+
+# A test holds this table against the tree in app/domain/errors.py.
+CODES: Mapping[type[PlaylistError], str] = {
+    PlaylistNotFound: "playlist-not-found",
+    InvalidPlaylistToken: "invalid-request",
+    PlaylistTooLarge: "playlist-too-large",
+    EditConflict: "edit-conflict",
+    VersionConflict: "version-conflict",
+    PreconditionFailed: "precondition-failed",
+    PreconditionRequired: "precondition-required",
+    PlaylistExists: "playlist-exists",
+    UnwritableItem: "unwritable-item",
+    Throttled: "throttled",
+    StorageUnavailable: "storage-unavailable",
+    OutcomeUnknown: "outcome-unknown",
+}
+
+# What Starlette and FastAPI raise by themselves.
+_FRAMEWORK_CODES = {400: "malformed-request", 404: "not-found", 405: "method-not-allowed"}
+
+
+class RequestRefused(Exception):
+    """A fault of the request that the API finds before the store is asked."""
+
+    def __init__(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.headers = headers
+        self.members = members
+
+
+def problem(
+    request: Request, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+) -> Response:
+    """Answer with problem details; `members` are the extensions of this kind of problem."""
+    kind = PROBLEM_TYPES[code]
+    body = {
+        "type": f"/problems/{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "instance": request.scope.get("raw_path", request.url.path.encode()).decode("ascii", "replace"),
+        "code": code,
+        "request_id": request_id(request),
+        **members,
+    }
+    # The answer to an unforeseen error is sent outside of the middleware that sets the header.
+    headers = {REQUEST_ID_HEADER: request_id(request), **(headers or {})}
+    return Response(to_json(body), kind.status, headers, MEDIA_TYPE)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Make every error of the app, the framework's own among them, problem details."""
+    app.add_exception_handler(PlaylistError, _playlist_error)
+    app.add_exception_handler(RequestRefused, _request_refused)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _framework_error)
+    app.add_exception_handler(Exception, _unforeseen_error)
+
+
+async def _playlist_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, PlaylistError)
+    headers: dict[str, str] = {}
+    members: dict[str, Any] = {}
+    match error:
+        case Conflict():
+            members = _conflict_members(error)
+        case PlaylistTooLarge():
+            members = {"size": error.size, "limit": error.limit}
+        case InvalidPlaylistToken():
+            members = {"errors": [{"pointer": "", "detail": str(error)}]}
+        case Throttled():
+            headers = {"Retry-After": _RETRY_AFTER_SECONDS}
+        case StorageUnavailable():
+            headers = {"Retry-After": _RETRY_AFTER_SECONDS}
+            _log.warning("request %s: storage unavailable: %s", request_id(request), error.cause)
+        case OutcomeUnknown():
+            _log.warning("request %s: outcome unknown: %s", request_id(request), error.cause)
+    return problem(request, CODES[type(error)], str(error), headers=headers, **members)
+
+
+def _conflict_members(conflict: Conflict) -> dict[str, Any]:
+    current = conflict.current
+    members: dict[str, Any] = {
+        "expected_version": conflict.expected_version,
+        "expected_etag": conflict.expected_entity_tag,
+        "current": None if current is None else playlist_members(current),
+        "current_etag": None if current is None else current.entity_tag,
+    }
+    if conflict.read is not None and current is not None:
+        members["changed"] = current.members_differing_from(conflict.read)
+    return members
+
+
+async def _request_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestRefused)
+    return problem(request, error.code, str(error), headers=error.headers, **error.members)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {"pointer": "", "detail": f"{' '.join(map(str, fault['loc']))}: {fault['msg']}"} for fault in error.errors()
+    ]
+    return problem(request, "invalid-request", "The request has invalid parameters.", errors=errors)
+
+
+async def _framework_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _FRAMEWORK_CODES.get(error.status_code, "internal-error")
+    if code == "method-not-allowed":
+        allow = ", ".join(_methods_of_path(request.app.routes, request))
+        detail = f"{request.method} is not allowed here; {allow} are."
+        return problem(request, code, detail, headers={"Allow": allow})
+    if code == "not-found":
+        return problem(request, code, "There is nothing at this path.")
+    return problem(request, code, str(error.detail), headers=error.headers)
+
+
+async def _unforeseen_error(request: Request, error: Exception) -> Response:
+    # Starlette raises the error again once this is sent, and the server logs it with its trace.
+    _log.error("request %s: unforeseen %s", request_id(request), type(error).__name__)
+    detail = "The service failed. If this was a write, read the playlist before you repeat it."
+    return problem(request, "internal-error", detail)
+
+
+def _methods_of_path(routes: list[BaseRoute], request: Request) -> list[str]:
+    """All methods of a path: Starlette's Allow covers the first route of it only."""
+    methods: set[str] = set()
+    for route in routes:
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"):
+            match, _ = route.matches({**request.scope, "method": method})
+            if match is Match.FULL:
+                methods.add(method)
+    return sorted(methods)

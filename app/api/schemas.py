@@ -1,0 +1,186 @@
+"""The JSON bodies, as they are validated and as the OpenAPI document shows them."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+from app.domain.patch import MergePatch
+from app.domain.playlist import (
+    NAME_MAX_LENGTH,
+    NAME_PATTERN,
+    PLAYLIST_MEMBERS,
+    TRACK_TOKEN_PATTERN,
+    Playlist,
+    PlaylistContent,
+    playlist_name_fault,
+    track_token_fault,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+
+def _check_name(playlist_name: str) -> str:
+    if fault := playlist_name_fault(playlist_name):
+        raise ValueError(fault)
+    return playlist_name
+
+
+def _check_track_token(track_token: str, info: ValidationInfo) -> str:
+    narrowed_to = (info.context or {}).get("track_token_pattern")
+    if fault := track_token_fault(track_token, narrowed_to=narrowed_to):
+        raise ValueError(fault)
+    return track_token
+
+
+def _integral(value: Any) -> Any:
+    # JSON has one kind of number: 3.0 is the integer 3 (JSON Schema, section 6.1.1).
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for member in schema["properties"].values():
+        member.pop("default", None)
+
+
+PlaylistName = Annotated[
+    str,
+    AfterValidator(_check_name),
+    Field(
+        description="1 to 200 characters, not blank, no control characters.",
+        json_schema_extra={"minLength": 1, "maxLength": NAME_MAX_LENGTH, "pattern": NAME_PATTERN},
+    ),
+]
+TrackToken = Annotated[
+    str,
+    AfterValidator(_check_track_token),
+    Field(description="`album/track`", json_schema_extra={"pattern": TRACK_TOKEN_PATTERN, "maxLength": 257}),
+]
+TrackTokens = Annotated[list[TrackToken], Field(description="`album/track` tokens in order; duplicates are allowed.")]
+ExpectedVersion = Annotated[
+    int,
+    BeforeValidator(_integral),
+    Field(
+        ge=INT64_MIN,
+        le=INT64_MAX,
+        description="The version that you expect to be current; another one is answered 409.",
+        json_schema_extra={"format": "int64"},
+    ),
+]
+
+
+class RequestBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class NewPlaylist(RequestBody):
+    """A playlist to create."""
+
+    playlist_name: PlaylistName
+    track_tokens: TrackTokens = Field(default_factory=list)
+
+    def content(self) -> PlaylistContent:
+        return PlaylistContent(self.playlist_name, tuple(self.track_tokens))
+
+
+class PlaylistReplacement(RequestBody):
+    """A playlist to create or to replace.
+
+    The read-only members of an answer are accepted and ignored, so that GET, edit, PUT works.
+    """
+
+    playlist_name: PlaylistName
+    track_tokens: TrackTokens
+    playlist_token: str | None = Field(default=None, description="Ignored, but has to be the path's if it is there.")
+    playlist_version: ExpectedVersion | None = None
+    playlist_owner: Any = Field(default=None, description="Ignored.")
+    created_at: Any = Field(default=None, description="Ignored.")
+    updated_at: Any = Field(default=None, description="Ignored.")
+
+    def content(self) -> PlaylistContent:
+        return PlaylistContent(self.playlist_name, tuple(self.track_tokens))
+
+
+class PlaylistMergePatch(RequestBody):
+    """An RFC 7396 merge patch: members that are left out stay as they are; none can be removed by null."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    # None stands for a member left out; defaults are not validated, so null itself is refused.
+    playlist_name: PlaylistName = Field(default=None)  # type: ignore[assignment]
+    track_tokens: TrackTokens = Field(default=None)  # type: ignore[arg-type]
+    playlist_version: ExpectedVersion = Field(default=None)  # type: ignore[assignment]
+
+    def change(self) -> "Callable[[Playlist], Playlist]":
+        track_tokens = None if self.track_tokens is None else tuple(self.track_tokens)
+        return MergePatch(self.playlist_name, track_tokens).apply
+
+
+class PlaylistBody(BaseModel):
+    """One state of a playlist."""
+
+    model_config = ConfigDict(title="Playlist")
+
+    playlist_token: str
+    playlist_name: str
+    playlist_version: int | None = Field(
+        description="1 at creation, +1 with every write that changes something. "
+        "Null where the stored version cannot be counted up.",
+        json_schema_extra={"format": "int64"},
+    )
+    track_tokens: list[str] = Field(description="`album/track` tokens in order; duplicates are allowed.")
+    playlist_owner: str | None = Field(description="Null where another program made the playlist.")
+    created_at: str | None = Field(description="RFC 3339 UTC; null where another program made the playlist.")
+    updated_at: str | None = Field(description="RFC 3339 UTC; null before the first write of this service.")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(description="`/problems/{code}`, which explains the code.")
+    title: str
+    status: int
+    detail: str = Field(description="What was wrong, and what to do next.")
+    instance: str = Field(description="The path of the request.")
+    code: str = Field(description="Stable name of the problem.")
+    request_id: str
+
+
+class ConflictProblem(Problem):
+    """What was met instead of what was expected: enough to merge and retry with no further read."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    expected_version: int | None = Field(description="The version that you, or the read for you, expected.")
+    expected_etag: str | None = Field(description="The entity-tag that you, or the read for you, expected.")
+    current: PlaylistBody | None = Field(description="The playlist as it is now; null where there is none.")
+    current_etag: str | None = Field(description="Its entity-tag, for the If-Match of the retry.")
+    changed: list[str] = Field(
+        default=[],
+        description="Members that differ from what was read; there only where another writer got in between.",
+    )
+
+
+class TooLargeProblem(Problem):
+    size: int | None = Field(description="Bytes that it would take; null where it was not measured.")
+    limit: int = Field(description="Bytes allowed.")
+
+
+class InvalidMember(BaseModel):
+    pointer: str = Field(description="RFC 6901 JSON Pointer into the request body.")
+    detail: str
+
+
+class InvalidRequestProblem(Problem):
+    errors: list[InvalidMember]
+
+
+class Liveness(BaseModel):
+    status: str
+
+
+def playlist_members(playlist: Playlist) -> dict[str, Any]:
+    """A playlist as its JSON members, in their documented order."""
+    return {name: getattr(playlist, name) for name in PLAYLIST_MEMBERS}

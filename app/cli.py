@@ -1,0 +1,208 @@
+"""The `playlists` command."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+import uvicorn
+
+from app.examples import add_examples
+from app.main import create_app
+from app.settings import InvalidSettings, Settings, load_settings
+from app.store.client import open_client
+from app.store.dynamodb import DynamoDBTable
+from app.store.embedded import EngineUnavailable, point_sdk_at, running_engine
+from app.store.playlists import PlaylistRepository
+from app.store.table import TableUnusable, check_table, create_table, explained
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.client import DynamoDBClient
+
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
+
+cli = typer.Typer(
+    name="playlists",
+    help="Playlists over HTTP on a shared DynamoDB table, with optimistic locking.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+table = typer.Typer(name="table", help="Make or check the DynamoDB table.", no_args_is_help=True)
+cli.add_typer(table)
+
+Port = Annotated[int, typer.Option(min=1, max=65_535, help="TCP port to listen on.")]
+
+
+def main() -> None:
+    """Run the command; what the operator can mend ends it with one line and exit code 1."""
+    try:
+        cli()
+    except (InvalidSettings, TableUnusable, EngineUnavailable, _PortUnavailable) as error:
+        print(f"playlists: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@cli.command()
+def dev(port: Port = 8080) -> None:
+    """Try it: an embedded DynamoDB, a few example playlists, and the docs page, on this machine only.
+
+    Where AWS_ENDPOINT_URL_DYNAMODB is set, that DynamoDB is used instead of the embedded one.
+    """
+    settings = load_settings(auth="none")
+    _check_port("127.0.0.1", port)
+    _exit_on(signal.SIGTERM, signal.SIGHUP)
+    engine: AbstractContextManager[str | None] = running_engine()
+    if any(os.environ.get(name) for name in _ENDPOINT_VARIABLES):
+        engine = nullcontext()
+    with engine as endpoint_url:
+        if endpoint_url is not None:
+            point_sdk_at(endpoint_url, os.environ)
+        asyncio.run(_prepare(settings))
+        config = uvicorn.Config(create_app(settings), **_server_options(settings, "127.0.0.1", port))
+        try:
+            _AnnouncedServer(config).run()
+        except KeyboardInterrupt:
+            print("Stopped.")
+
+
+@cli.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Port = 8080,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+) -> None:
+    """Serve in production, on the table that is there."""
+    settings = load_settings()
+    _check_port(host, port)
+    if not settings.skip_table_check:
+        asyncio.run(_check(settings))
+    # uvicorn raises SIGTERM again once it has shut down; asked to stop and stopped is no failure.
+    _exit_on(signal.SIGTERM)
+    uvicorn.run(
+        "app.main:create_app_from_environment",
+        factory=True,
+        workers=workers,
+        **_server_options(settings, host, port),
+    )
+
+
+@table.command("create")
+def create() -> None:
+    """Make the table, with its index; does nothing if it is there."""
+    settings = load_settings(auth="none")
+    created = asyncio.run(_create(settings))
+    print(f"table {settings.table_name!r} " + ("created" if created else "was there already"))
+
+
+@table.command("check")
+def check() -> None:
+    """Say whether the service can work on the table, and what is missing."""
+    settings = load_settings(auth="none")
+    missing = asyncio.run(_check(settings))
+    print(f"table {settings.table_name!r} can be used")
+    for sentence in missing:
+        print(sentence)
+
+
+@cli.command()
+def openapi(
+    output: Annotated[Path | None, typer.Option(help="File to write instead of standard output.")] = None,
+) -> None:
+    """Print the OpenAPI document."""
+    document = create_app(load_settings(auth="none")).openapi()
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        print(text, end="")
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+class _PortUnavailable(Exception):
+    """One line: the address cannot be listened on."""
+
+
+class _AnnouncedServer(uvicorn.Server):
+    """Says what to try as soon as it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            _announce(f"http://127.0.0.1:{self.config.port}")
+
+
+def _announce(url: str) -> None:
+    patch = f"curl -X PATCH {url}/playlists/PLAYLIST_1 -H 'Content-Type: application/json'"
+    print(f"""
+The service is at {url} and its docs page at {url}/docs. Ctrl-C stops it. To try:
+
+# rename a playlist
+{patch} -d '{{"playlist_name": "Road Trip"}}'
+# rename it as one who has not seen that: the conflict
+{patch} -d '{{"playlist_name": "Too late", "playlist_version": 1}}'
+# read it
+curl -i {url}/playlists/PLAYLIST_1
+""", flush=True)  # fmt: skip
+
+
+async def _prepare(settings: Settings) -> None:
+    async with _client(settings) as client:
+        await create_table(client, settings.table_name)
+        await add_examples(PlaylistRepository(DynamoDBTable(client, settings.table_name)))
+
+
+async def _create(settings: Settings) -> bool:
+    async with _client(settings) as client:
+        return await create_table(client, settings.table_name)
+
+
+async def _check(settings: Settings) -> list[str]:
+    async with _client(settings) as client:
+        return await check_table(client, settings.table_name)
+
+
+@asynccontextmanager
+async def _client(settings: Settings) -> "AsyncIterator[DynamoDBClient]":
+    """A client whose failures are told as what the operator can mend."""
+    try:
+        async with open_client(settings) as client:
+            yield client
+    except TableUnusable:
+        raise
+    except Exception as error:
+        raise explained(error, settings.table_name) from error
+
+
+def _server_options(settings: Settings, host: str, port: int) -> dict[str, Any]:
+    return {
+        "host": host,
+        "port": port,
+        "server_header": False,
+        "timeout_graceful_shutdown": settings.shutdown_grace_seconds,
+    }
+
+
+def _check_port(host: str, port: int) -> None:
+    try:
+        [family, *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise _PortUnavailable(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port"
+        ) from error
+
+
+def _exit_on(*signals: signal.Signals) -> None:
+    def leave(*_: object) -> NoReturn:
+        sys.exit(0)
+
+    for number in signals:
+        signal.signal(number, leave)

@@ -1,0 +1,135 @@
+"""What can go wrong, in the domain's words. Statuses live in app/api/problems.py.
+
+PlaylistError
+├── PlaylistNotFound
+├── InvalidPlaylistToken       a token that no new playlist may have
+├── PlaylistTooLarge           beyond DynamoDB's item limit
+├── Conflict                   carries the current state, enough to merge and retry
+│   ├── EditConflict           another writer got in between our read and our write
+│   ├── VersionConflict        the version that the caller expects is not the current one
+│   ├── PreconditionFailed     If-Match or If-None-Match does not hold
+│   ├── PreconditionRequired   the caller named no state, and has to
+│   ├── PlaylistExists         another writer created it first
+│   └── UnwritableItem         the stored version cannot be counted up
+├── Throttled                  DynamoDB had no capacity; nothing was applied
+├── StorageUnavailable         DynamoDB could not be asked; nothing was applied
+└── OutcomeUnknown             DynamoDB went silent: the write may or may not have landed
+"""
+
+from app.domain.playlist import Playlist
+
+
+class PlaylistError(Exception):
+    """The root. `str(error)` is one sentence for the person who gets it."""
+
+
+class PlaylistNotFound(PlaylistError):
+    def __init__(self, playlist_token: str) -> None:
+        super().__init__(f"There is no playlist {playlist_token!r}.")
+        self.playlist_token = playlist_token
+
+
+class InvalidPlaylistToken(PlaylistError):
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"The playlist token {fault}.")
+        self.fault = fault
+
+
+class PlaylistTooLarge(PlaylistError):
+    """`size` and `limit` in bytes, by DynamoDB's own size rule; `size` is None if DynamoDB refused."""
+
+    def __init__(self, *, size: int | None, limit: int) -> None:
+        measured = "more" if size is None else f"{size:,} bytes"
+        super().__init__(f"The playlist would take {measured}; a DynamoDB item holds {limit:,} bytes.")
+        self.size = size
+        self.limit = limit
+
+
+class Conflict(PlaylistError):
+    """`current` is the state that the write met, None if there is no such playlist.
+
+    `read` is the state that the caller's change was made from; set only where the condition failed
+    at the write. `expected_version` and `expected_entity_tag` are what the caller (or its read)
+    took for current.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        current: Playlist | None,
+        expected_version: int | None = None,
+        expected_entity_tag: str | None = None,
+        read: Playlist | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.current = current
+        self.expected_version = expected_version
+        self.expected_entity_tag = expected_entity_tag
+        self.read = read
+
+
+class EditConflict(Conflict):
+    def __init__(self, *, current: Playlist, read: Playlist) -> None:
+        super().__init__(
+            "Another writer changed the playlist while this request was served. Nothing was written: "
+            "merge your change into `current` and retry with `If-Match: <current_etag>`.",
+            current=current,
+            expected_version=read.playlist_version,
+            expected_entity_tag=read.entity_tag,
+            read=read,
+        )
+
+
+class VersionConflict(Conflict):
+    pass
+
+
+class PreconditionFailed(Conflict):
+    pass
+
+
+class PreconditionRequired(Conflict):
+    pass
+
+
+class PlaylistExists(Conflict):
+    def __init__(self, *, current: Playlist | None) -> None:
+        super().__init__(
+            "Another writer created this playlist while this request was served. Nothing was written: "
+            "merge your change into `current` and retry with `If-Match: <current_etag>`.",
+            current=current,
+        )
+
+
+class UnwritableItem(Conflict):
+    def __init__(self, *, current: Playlist) -> None:
+        super().__init__(
+            "The stored playlist_version is missing, not an integer, or at the end of its range, so no "
+            "write can be locked on it. Whoever runs the table has to repair the item.",
+            current=current,
+        )
+
+
+class Throttled(PlaylistError):
+    def __init__(self) -> None:
+        super().__init__("DynamoDB had no capacity for this request. Nothing was written: retry later.")
+
+
+class StorageUnavailable(PlaylistError):
+    """`cause` is for the operator's log, never for the client."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("DynamoDB could not be reached or refused to serve. Nothing was written: retry later.")
+        self.cause = cause
+
+
+class OutcomeUnknown(PlaylistError):
+    """`cause` is for the operator's log, never for the client."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            "DynamoDB's answer to the write was lost: it may or may not have been applied. "
+            "Read the playlist and compare before you repeat the change."
+        )
+        self.cause = cause

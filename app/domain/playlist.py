@@ -1,0 +1,125 @@
+"""What a playlist is, which content it may have, and what names its state."""
+
+import re
+from dataclasses import dataclass, replace
+
+# A version has to leave room for the next one in a signed 64-bit integer (Kotlin's Long).
+VERSION_CEILING = 2**63 - 1
+
+NAME_MAX_LENGTH = 200
+# ECMA-262 and Python read these patterns alike, so the OpenAPI document shows what is enforced.
+NAME_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+TRACK_TOKEN_PATTERN = r"^[^/\s\u0000-\u001f\u007f-\u009f]{1,128}/[^/\s\u0000-\u001f\u007f-\u009f]{1,128}$"
+PLAYLIST_TOKEN_PATTERN = r"^[A-Za-z0-9_.~-]{1,128}$"
+
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_TRACK_TOKEN = re.compile(TRACK_TOKEN_PATTERN.removesuffix("$"))
+_PLAYLIST_TOKEN = re.compile(PLAYLIST_TOKEN_PATTERN.removesuffix("$"))
+
+PLAYLIST_MEMBERS = (
+    "playlist_token",
+    "playlist_name",
+    "playlist_version",
+    "track_tokens",
+    "playlist_owner",
+    "created_at",
+    "updated_at",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playlist:
+    """One state of one playlist.
+
+    `playlist_version` is None where the stored one cannot be counted up: missing, fractional, or
+    at the end of its range. `playlist_owner`, `created_at` and `updated_at` (RFC 3339 UTC) are
+    None where another program made the item. `write_token` names the last write of this service
+    that the item still knows of, None where there is none.
+    """
+
+    playlist_token: str
+    playlist_name: str
+    playlist_version: int | None
+    track_tokens: tuple[str, ...]
+    playlist_owner: str | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    write_token: str | None = None
+
+    @property
+    def entity_tag(self) -> str | None:
+        """The strong entity-tag of this state (RFC 9110 section 8.8.3), quotes included.
+
+        It names the write, not only its number: a playlist that was deleted and made again at
+        the same version has another tag. None where the version is.
+        """
+        if self.playlist_version is None:
+            return None
+        if self.write_token is None:
+            return f'"{self.playlist_version}"'
+        return f'"{self.playlist_version}-{self.write_token}"'
+
+    def renamed(self, playlist_name: str) -> "Playlist":
+        return replace(self, playlist_name=playlist_name)
+
+    def with_tracks(self, track_tokens: tuple[str, ...]) -> "Playlist":
+        return replace(self, track_tokens=track_tokens)
+
+    def has_content_of(self, other: "Playlist") -> bool:
+        """Whether a write that turns one into the other would change nothing."""
+        return self.playlist_name == other.playlist_name and self.track_tokens == other.track_tokens
+
+    def members_differing_from(self, other: "Playlist") -> tuple[str, ...]:
+        """The names of the public members in which the two states differ."""
+        return tuple(name for name in PLAYLIST_MEMBERS if getattr(self, name) != getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True)
+class PlaylistContent:
+    """What a client sets when it creates or replaces a playlist."""
+
+    playlist_name: str
+    track_tokens: tuple[str, ...] = ()
+
+    def replace(self, playlist: Playlist) -> Playlist:
+        return replace(playlist, playlist_name=self.playlist_name, track_tokens=self.track_tokens)
+
+
+def playlist_name_fault(playlist_name: str) -> str | None:
+    """Say what makes a name unfit, or None if it may be stored."""
+    if not playlist_name or playlist_name.isspace():
+        return "must not be blank"
+    if len(playlist_name) > NAME_MAX_LENGTH:
+        return f"must have at most {NAME_MAX_LENGTH} characters, has {len(playlist_name)}"
+    if _CONTROL_CHARACTER.search(playlist_name):
+        return "must not contain control characters"
+    if _has_lone_surrogate(playlist_name):
+        return "must not contain a lone surrogate"
+    return None
+
+
+def track_token_fault(track_token: str, *, narrowed_to: re.Pattern[str] | None = None) -> str | None:
+    """Say what makes a track token unfit, or None if it may be stored.
+
+    `narrowed_to` is the form that this library's other readers need on top of the general one.
+    """
+    if not _TRACK_TOKEN.fullmatch(track_token) or _has_lone_surrogate(track_token):
+        return "must be album/track: two parts of 1 to 128 characters without '/', white space or control characters"
+    if narrowed_to is not None and not narrowed_to.fullmatch(track_token):
+        return f"must match this library's track token pattern {narrowed_to.pattern}"
+    return None
+
+
+def playlist_token_fault(playlist_token: str) -> str | None:
+    """Say what makes a token unfit to be chosen for a new playlist, or None if it may be."""
+    if not _PLAYLIST_TOKEN.fullmatch(playlist_token):
+        return "must have 1 to 128 characters, each a letter, a digit or one of _ . ~ -"
+    return None
+
+
+def _has_lone_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,65 @@
+"""The application and what it holds for its life: the only place where the parts are joined."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import TypedDict
+
+from fastapi import FastAPI
+
+from app.api import operations, playlists
+from app.api.docs import add_docs
+from app.api.openapi import TITLE, openapi_document, operation_id
+from app.api.problems import add_problem_handlers
+from app.api.request_id import RequestIdMiddleware
+from app.settings import Settings, load_settings
+from app.store.client import open_client
+from app.store.dynamodb import DynamoDBTable
+from app.store.playlists import PlaylistRepository
+
+
+class State(TypedDict):
+    """What every request finds in `request.state`."""
+
+    playlists: PlaylistRepository
+    table: DynamoDBTable
+    require_precondition: bool
+    track_token_pattern: re.Pattern[str] | None
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service with these settings; its DynamoDB client opens and closes with the lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        pattern = settings.track_token_pattern
+        async with open_client(settings) as client:
+            table = DynamoDBTable(client, settings.table_name)
+            yield State(
+                playlists=PlaylistRepository(table),
+                table=table,
+                require_precondition=settings.require_precondition,
+                track_token_pattern=None if pattern is None else re.compile(pattern),
+            )
+
+    app = FastAPI(
+        title=TITLE,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=operation_id,
+    )
+    app.openapi = cache(lambda: openapi_document(app))  # type: ignore[method-assign]
+    app.add_middleware(RequestIdMiddleware)
+    add_problem_handlers(app)
+    app.include_router(playlists.router)
+    app.include_router(operations.router)
+    add_docs(app)
+    return app
+
+
+def create_app_from_environment() -> FastAPI:
+    """What every uvicorn worker calls."""
+    return create_app(load_settings())

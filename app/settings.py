@@ -1,0 +1,80 @@
+"""The service's settings: environment variables PLAYLISTS_*, read once at the start."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PREFIX = "PLAYLISTS_"
+
+
+class InvalidSettings(Exception):
+    """One line that names each wrong variable and says what it takes."""
+
+
+def _full_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"must be a regular expression: {error}") from error
+    return pattern
+
+
+class Settings(BaseSettings):
+    """All settings, with their defaults; the README's table lists them in this order.
+
+    AWS's own variables (AWS_REGION, AWS_ENDPOINT_URL_DYNAMODB, credentials, profiles) are read by
+    the SDK and have no twin here.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    auth: Literal["none"] = Field(
+        description="Who may call: `none` is everyone, as `anonymous`. Required outside `playlists dev`."
+    )
+    table_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")] = Field(
+        default="music_items", description="The DynamoDB table."
+    )
+    require_precondition: bool = Field(
+        default=False,
+        description="Answer 428 to a PATCH, DELETE or replacing PUT that names no state.",
+    )
+    track_token_pattern: Annotated[str, AfterValidator(_full_pattern)] | None = Field(
+        default=None,
+        description="A regular expression that every new track token has to match in full, on top of "
+        "`album/track`, for libraries whose other readers crash on other forms.",
+    )
+    connect_timeout_seconds: float = Field(
+        default=1.0, gt=0, le=60, description="Longest wait for a connection to DynamoDB."
+    )
+    read_timeout_seconds: float = Field(
+        default=2.0, gt=0, le=60, description="Longest silence of DynamoDB while it answers."
+    )
+    max_connections: int = Field(
+        default=64, ge=1, le=10_000, description="Connections to DynamoDB that one process keeps at most."
+    )
+    skip_table_check: bool = Field(
+        default=False,
+        description="Start without DescribeTable, for credentials that may not call it.",
+    )
+    shutdown_grace_seconds: int = Field(
+        default=20, ge=0, le=3_600, description="How long requests in flight may go on after SIGTERM."
+    )
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; `overrides` win over it. Raises InvalidSettings."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise InvalidSettings("; ".join(_fault(fault) for fault in error.errors())) from None
+
+
+def _fault(fault: object) -> str:
+    assert isinstance(fault, dict)
+    name = _PREFIX + str(fault["loc"][0]).upper()
+    if fault["type"] == "missing":
+        return f"{name} is not set: set it to 'none' to serve everyone without authentication"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{name}={fault['input']!r}: {message[0].lower()}{message[1:]}"

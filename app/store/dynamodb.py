@@ -1,0 +1,164 @@
+"""Single calls to DynamoDB, each with the meaning of its outcome.
+
+What matters of a failed write is whether it can have been applied: Throttled and
+StorageUnavailable say that it was not, OutcomeUnknown that nobody here knows.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import ClientConnectorError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.parsers import ResponseParserError
+
+from app.domain.errors import (
+    OutcomeUnknown,
+    PlaylistError,
+    PlaylistTooLarge,
+    StorageUnavailable,
+    Throttled,
+)
+from app.store.items import ITEM_SIZE_LIMIT, Condition, Item
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.client import DynamoDBClient
+
+
+_THROTTLING_CODES = {
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+}
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+_NOT_APPLIED_STATUSES = range(400, 500)
+CREDENTIALS_ERRORS = (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
+)
+# ResponseParserError is no BotoCoreError: an answer that is not DynamoDB's.
+_CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
+
+
+class ConditionFailed(Exception):
+    """ConditionalCheckFailedException, with the item that the condition was judged against."""
+
+    def __init__(self, item: Item | None) -> None:
+        super().__init__("the condition did not hold")
+        self.item = item
+
+
+class DynamoDBTable:
+    """The calls that the service makes on one table. All raise StorageUnavailable and Throttled."""
+
+    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+        self._client = client
+        self._table_name = table_name
+
+    async def get_item(self, partition_key: str, sort_key: str) -> Item | None:
+        """Read one item, strongly consistent; None if there is none."""
+        try:
+            answer = await self._client.get_item(
+                TableName=self._table_name,
+                Key={"partition_key": {"S": partition_key}, "sort_key": {"S": sort_key}},
+                ConsistentRead=True,
+            )
+        except _CALL_ERRORS as error:
+            failure = _failure(error, written=False)
+            if failure is None:
+                raise
+            raise failure from error
+        return answer.get("Item")
+
+    async def put_item(self, item: Item, condition: Condition) -> None:
+        """Write a whole item if the condition holds.
+
+        Raises ConditionFailed with the item in the way, PlaylistTooLarge, OutcomeUnknown.
+        """
+        try:
+            await self._client.put_item(
+                TableName=self._table_name,
+                Item=item,
+                ConditionExpression=condition.expression,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **_values(condition),
+            )
+        except _CALL_ERRORS as error:
+            _raise_write_failure(error)
+
+    async def delete_item(self, partition_key: str, sort_key: str, condition: Condition) -> None:
+        """Delete an item if the condition holds. Raises ConditionFailed, OutcomeUnknown."""
+        try:
+            await self._client.delete_item(
+                TableName=self._table_name,
+                Key={"partition_key": {"S": partition_key}, "sort_key": {"S": sort_key}},
+                ConditionExpression=condition.expression,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **_values(condition),
+            )
+        except _CALL_ERRORS as error:
+            _raise_write_failure(error)
+
+
+def _values(condition: Condition) -> dict[str, Any]:
+    # DynamoDB refuses an empty map of values.
+    return {"ExpressionAttributeValues": condition.values} if condition.values else {}
+
+
+def _raise_write_failure(error: Exception) -> None:
+    if isinstance(error, ClientError) and _code(error) == "ConditionalCheckFailedException":
+        raise ConditionFailed(error.response.get("Item")) from error
+    failure = _failure(error, written=True)
+    if failure is None:
+        raise error
+    raise failure from error
+
+
+def _failure(error: Exception, *, written: bool) -> PlaylistError | None:
+    """What the failure means for the caller; None if the request itself was wrong, which is a bug of ours."""
+    cause = f"{type(error).__name__}: {error}"
+    if isinstance(error, ClientError):
+        if _code(error) in _THROTTLING_CODES:
+            return Throttled()
+        if _code(error) == "ValidationException":
+            # DynamoDB's rule for the size of numbers is approximate, so ours may come out lower.
+            if "size has exceeded" in _message(error):
+                return PlaylistTooLarge(size=None, limit=ITEM_SIZE_LIMIT)
+            return None
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] in _NOT_APPLIED_STATUSES:
+            return StorageUnavailable(cause)
+    elif isinstance(error, ParamValidationError):
+        return None
+    elif _never_sent(error):
+        return StorageUnavailable(cause)
+    return OutcomeUnknown(cause) if written else StorageUnavailable(cause)
+
+
+def _never_sent(error: Exception) -> bool:
+    """Only a connection that was never made, or a request never signed, proves it.
+
+    aiobotocore raises EndpointConnectionError for a reset in mid-flight too; the error inside tells.
+    """
+    if isinstance(error, (ConnectTimeoutError, *CREDENTIALS_ERRORS)):
+        return True
+    return isinstance(error, BotoCoreError) and isinstance(error.kwargs.get("error"), ClientConnectorError)
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response["Error"]["Code"])
+
+
+def _message(error: ClientError) -> str:
+    return str(error.response["Error"].get("Message", ""))

@@ -1,0 +1,203 @@
+"""The form of a playlist item: what is read from DynamoDB, and what is written back.
+
+The table is shared. Attributes that this service does not know travel through `StoredPlaylist.item`
+untouched, because a PutItem replaces the whole item; so do known attributes in a form that this
+service would not have written, until a change replaces them.
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeAlias
+
+from app.domain.playlist import VERSION_CEILING, Playlist, PlaylistContent
+
+# One key, the type descriptor, and the value: {"S": "text"}, {"L": [{"N": "1"}]}.
+AttributeValue: TypeAlias = dict[str, Any]
+Item: TypeAlias = dict[str, AttributeValue]
+
+PLAYLIST_SORT_KEY = "INFO_"
+RECENT_WRITES_KEPT = 16
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+ITEM_SIZE_LIMIT = 409_600
+PARTITION_KEY_SIZE_LIMIT = 2_048
+
+# What may stand between the quotes of an entity-tag and cannot be taken for a version.
+_NAMEABLE_WRITE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A ConditionExpression and the values that it compares with."""
+
+    expression: str
+    values: Item | None = None
+
+
+NO_SUCH_ITEM = Condition("attribute_not_exists(partition_key)")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlaylist:
+    """A playlist together with the item that it was read from or will be written as."""
+
+    item: Item
+    playlist: Playlist
+
+    @classmethod
+    def from_item(cls, item: Item) -> "StoredPlaylist":
+        """Read an item whatever other programs made of it; nothing in it is refused."""
+        return cls(item=item, playlist=_read_playlist(item))
+
+    @classmethod
+    def created(
+        cls,
+        playlist_token: str,
+        content: PlaylistContent,
+        *,
+        playlist_owner: str,
+        write_token: str,
+        written_at: str,
+    ) -> "StoredPlaylist":
+        """The item of a new playlist, at version 1."""
+        return cls.from_item(
+            {
+                "partition_key": {"S": playlist_token},
+                "sort_key": {"S": PLAYLIST_SORT_KEY},
+                "playlist_name": {"S": content.playlist_name},
+                "playlist_version": {"N": "1"},
+                "track_tokens": _string_list(content.track_tokens),
+                "recent_writes": _string_list((write_token,)),
+                "playlist_owner": {"S": playlist_owner},
+                "created_at": {"S": written_at},
+                "updated_at": {"S": written_at},
+            }
+        )
+
+    def followed_by(self, changed: Playlist, *, write_token: str, written_at: str) -> "StoredPlaylist":
+        """The item after a write that turns this state into `changed`: next version, window moved on.
+
+        Where space is tight the window shrinks, down to the token of this write.
+        """
+        if self.playlist.playlist_version is None:
+            raise ValueError("an item without a usable version has no next one")
+        item = dict(self.item)
+        item["playlist_version"] = {"N": str(self.playlist.playlist_version + 1)}
+        if changed.playlist_name != self.playlist.playlist_name:
+            item["playlist_name"] = {"S": changed.playlist_name}
+        if changed.track_tokens != self.playlist.track_tokens:
+            item["track_tokens"] = _string_list(changed.track_tokens)
+        item["updated_at"] = {"S": written_at}
+        window = (write_token, *self.recent_writes)[:RECENT_WRITES_KEPT]
+        item["recent_writes"] = _string_list(window)
+        spare = ITEM_SIZE_LIMIT - item_size(item)
+        while spare < 0 and len(window) > 1:
+            spare += 1 + len(window[-1].encode())
+            window = window[:-1]
+        item["recent_writes"] = _string_list(window)
+        return StoredPlaylist.from_item(item)
+
+    @property
+    def recent_writes(self) -> tuple[str, ...]:
+        """The tokens of the last writes of this service, newest first."""
+        return _strings(self.item.get("recent_writes"))
+
+    def still_current(self) -> Condition:
+        """Holds while nobody has written since this state was read.
+
+        The version alone would hold again after a delete and a re-creation at the same version,
+        so the newest write token has to be the same too.
+        """
+        values: Item = {":read_version": self.item["playlist_version"]}
+        head = _head(self.item.get("recent_writes"))
+        if head is None:
+            newest = "attribute_not_exists(recent_writes[0])"
+        else:
+            newest = "recent_writes[0] = :read_write"
+            values[":read_write"] = head
+        return Condition(f"playlist_version = :read_version AND {newest}", values)
+
+    @property
+    def size(self) -> int:
+        """Bytes that DynamoDB counts for the item."""
+        return item_size(self.item)
+
+
+def item_size(item: Item) -> int:
+    """Bytes by DynamoDB's rule; numbers at the upper end of what the rule leaves open.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
+
+
+def _value_size(attribute: AttributeValue) -> int:
+    [(kind, value)] = attribute.items()
+    match kind:
+        case "S":
+            return len(value.encode())
+        case "N":
+            return _number_size(value)
+        case "B":
+            return len(value)
+        case "L":
+            return 3 + sum(1 + _value_size(element) for element in value)
+        case "M":
+            return 3 + sum(1 + len(name.encode()) + _value_size(element) for name, element in value.items())
+        case "SS":
+            return sum(len(element.encode()) for element in value)
+        case "NS":
+            return sum(_number_size(element) for element in value)
+        case "BS":
+            return sum(len(element) for element in value)
+        case _:  # NULL and BOOL
+            return 1
+
+
+def _number_size(number: str) -> int:
+    digits = len(number.lstrip("-").replace(".", ""))
+    return 1 + (digits + 1) // 2 + number.startswith("-")
+
+
+def _read_playlist(item: Item) -> Playlist:
+    head = _head(item.get("recent_writes"))
+    write_token = None if head is None else head.get("S")
+    return Playlist(
+        playlist_token=item["partition_key"]["S"],
+        playlist_name=_string(item.get("playlist_name")) or "",
+        playlist_version=_version(item.get("playlist_version")),
+        track_tokens=_strings(item.get("track_tokens")),
+        playlist_owner=_string(item.get("playlist_owner")),
+        created_at=_string(item.get("created_at")),
+        updated_at=_string(item.get("updated_at")),
+        write_token=write_token if write_token and _NAMEABLE_WRITE.fullmatch(write_token) else None,
+    )
+
+
+def _version(attribute: AttributeValue | None) -> int | None:
+    try:
+        number = Decimal((attribute or {}).get("N", ""))
+    except (InvalidOperation, TypeError):
+        return None
+    if number != number.to_integral_value() or not -VERSION_CEILING <= number < VERSION_CEILING:
+        return None
+    return int(number)
+
+
+def _string(attribute: AttributeValue | None) -> str | None:
+    return None if attribute is None else attribute.get("S")
+
+
+def _strings(attribute: AttributeValue | None) -> tuple[str, ...]:
+    if attribute is None:
+        return ()
+    return tuple(element["S"] for element in attribute.get("L", ()) if "S" in element)
+
+
+def _head(attribute: AttributeValue | None) -> AttributeValue | None:
+    elements = () if attribute is None else attribute.get("L", ())
+    return elements[0] if elements else None
+
+
+def _string_list(strings: tuple[str, ...]) -> AttributeValue:
+    return {"L": [{"S": string} for string in strings]}

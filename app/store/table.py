@@ -1,0 +1,149 @@
+"""The DynamoDB table itself: making it, and saying what is wrong with it."""
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ReadTimeoutError,
+)
+from botocore.parsers import ResponseParserError
+
+from app.store.dynamodb import CREDENTIALS_ERRORS
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.client import DynamoDBClient
+    from types_aiobotocore_dynamodb.type_defs import TableDescriptionTypeDef
+
+OWNER_INDEX = "playlist_owner_index"
+
+_KEY_SCHEMA = [
+    {"AttributeName": "partition_key", "KeyType": "HASH"},
+    {"AttributeName": "sort_key", "KeyType": "RANGE"},
+]
+_OWNER_INDEX_DEFINITION = {
+    "IndexName": OWNER_INDEX,
+    "KeySchema": [
+        {"AttributeName": "playlist_owner", "KeyType": "HASH"},
+        {"AttributeName": "partition_key", "KeyType": "RANGE"},
+    ],
+    "Projection": {
+        "ProjectionType": "INCLUDE",
+        "NonKeyAttributes": ["playlist_name", "playlist_version", "created_at", "updated_at"],
+    },
+}
+_REFUSALS = {
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "NotAuthorized",
+    "UnrecognizedClientException",
+}
+
+
+class TableUnusable(Exception):
+    """One line for the operator: what is wrong with the table or the way to it, and what to do."""
+
+
+async def create_table(client: "DynamoDBClient", table_name: str) -> bool:
+    """Make the table with its owner index, billed on demand, and wait until it serves.
+
+    Returns False if a table of that name was there already, which is checked instead. Raises
+    TableUnusable, and the SDK's errors: `explained` tells what they mean.
+    """
+    try:
+        await client.create_table(
+            TableName=table_name,
+            KeySchema=_KEY_SCHEMA,  # type: ignore[arg-type]
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"}
+                for name in ("partition_key", "sort_key", "playlist_owner")
+            ],
+            GlobalSecondaryIndexes=[_OWNER_INDEX_DEFINITION],  # type: ignore[list-item]
+            BillingMode="PAY_PER_REQUEST",
+        )
+    except client.exceptions.ResourceInUseException:
+        created = False
+    else:
+        created = True
+        await client.get_waiter("table_exists").wait(
+            TableName=table_name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+        )
+    await check_table(client, table_name)
+    return created
+
+
+async def check_table(client: "DynamoDBClient", table_name: str) -> list[str]:
+    """Make sure that the service can work on the table (DescribeTable).
+
+    Returns what is missing that the service can do without, one sentence each. Raises as
+    `create_table` does.
+    """
+    table = (await client.describe_table(TableName=table_name))["Table"]
+    if table["TableStatus"] not in ("ACTIVE", "UPDATING"):
+        raise TableUnusable(f"table {table_name!r} is {table['TableStatus']}: wait until it is ACTIVE")
+    if not _has_keys(table):
+        raise TableUnusable(
+            f"table {table_name!r} has other keys than partition_key (S, HASH) and sort_key (S, RANGE): "
+            "name the music library's table in PLAYLISTS_TABLE_NAME"
+        )
+    if not any(index.get("IndexName") == OWNER_INDEX for index in table.get("GlobalSecondaryIndexes", [])):
+        return [f"no index {OWNER_INDEX}: playlists cannot be listed by owner, everything else works"]
+    return []
+
+
+def explained(error: Exception, table_name: str) -> TableUnusable:
+    """Say in one line what stands between the service and its table. Other errors are raised again."""
+    match error:
+        case NoRegionError():
+            return TableUnusable("no AWS region is set: set AWS_REGION (or a profile that has one)")
+        case NoCredentialsError():
+            return TableUnusable(
+                "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                "AWS_PROFILE, or run with a role"
+            )
+        case _ if isinstance(error, CREDENTIALS_ERRORS):
+            return TableUnusable(f"the AWS credentials cannot be used: {_one_line(error)}")
+        case EndpointConnectionError() | ConnectTimeoutError() | ReadTimeoutError():
+            return TableUnusable(
+                f"DynamoDB does not answer at {error.kwargs.get('endpoint_url')}: "
+                "check AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION and the network"
+            )
+        case ClientError():
+            return _refusal(error, table_name)
+        case BotoCoreError() | ResponseParserError() | ValueError():
+            return TableUnusable(f"DynamoDB cannot be used with this AWS configuration: {_one_line(error)}")
+    raise error
+
+
+def _refusal(error: ClientError, table_name: str) -> TableUnusable:
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    if code == "ResourceNotFoundException":
+        return TableUnusable(
+            f"there is no table {table_name!r}: make it with `playlists table create`, "
+            "or name another in PLAYLISTS_TABLE_NAME"
+        )
+    if code in _REFUSALS:
+        return TableUnusable(
+            f"AWS refused the credentials or their permissions ({code}): {' '.join(message.split())}; "
+            "check the credentials and the policy of their user or role"
+        )
+    return TableUnusable(f"DynamoDB refused ({code}): {' '.join(message.split())}")
+
+
+def _has_keys(table: "TableDescriptionTypeDef") -> bool:
+    types: dict[str, Any] = {
+        attribute["AttributeName"]: attribute["AttributeType"] for attribute in table.get("AttributeDefinitions", [])
+    }
+    return table.get("KeySchema") == _KEY_SCHEMA and types["partition_key"] == types["sort_key"] == "S"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
