@@ -80,7 +80,8 @@ class DynamoDBTable:
             if failure is None:
                 raise
             raise failure from error
-        return answer.get("Item")
+        item: Item | None = answer.get("Item")  # type: ignore[assignment]
+        return item
 
     async def put_item(self, item: Item, condition: Condition) -> None:
         """Write a whole item if the condition holds.

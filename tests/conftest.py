@@ -1,0 +1,113 @@
+"""One engine and one client for the session; a table of its own for every test."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from app.main import create_app
+from app.settings import Settings, load_settings
+from app.store.client import open_client
+from app.store.dynamodb import DynamoDBTable
+from app.store.embedded import point_sdk_at
+from app.store.items import Condition, Item
+from app.store.playlists import PlaylistRepository
+from app.store.table import create_table
+from tests.contract import Contract
+from tests.engines import engine
+from tests.writers import OtherProgram
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.client import DynamoDBClient
+
+_ENGINE_NAME, _ENGINE = engine()
+
+
+def pytest_report_header() -> str:
+    return f"DynamoDB engine: {_ENGINE_NAME}"
+
+
+@pytest.fixture(scope="session")
+def endpoint_url() -> Iterator[str]:
+    with _ENGINE as url:
+        point_sdk_at(url, os.environ)
+        for name in [name for name in os.environ if name.startswith("PLAYLISTS_")]:
+            del os.environ[name]
+        os.environ["PLAYLISTS_AUTH"] = "none"
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def client(endpoint_url: str) -> "AsyncIterator[DynamoDBClient]":
+    async with open_client(load_settings()) as client:
+        yield client
+
+
+@pytest.fixture
+async def table_name(client: "DynamoDBClient") -> AsyncIterator[str]:
+    name = f"music_items_{uuid4().hex}"
+    await create_table(client, name)
+    yield name
+    await client.delete_table(TableName=name)
+
+
+@pytest.fixture
+def playlists(client: "DynamoDBClient", table_name: str) -> PlaylistRepository:
+    return PlaylistRepository(DynamoDBTable(client, table_name))
+
+
+@pytest.fixture
+def other_program(table_name: str) -> OtherProgram:
+    return OtherProgram(table_name)
+
+
+class Interruptions(DynamoDBTable):
+    """A table that lets a test act between a request's read and its write."""
+
+    before_write: Callable[[], None] | None = None
+
+    async def put_item(self, item: Item, condition: Condition) -> None:
+        self._interrupt()
+        await super().put_item(item, condition)
+
+    async def delete_item(self, partition_key: str, sort_key: str, condition: Condition) -> None:
+        self._interrupt()
+        await super().delete_item(partition_key, sort_key, condition)
+
+    def _interrupt(self) -> None:
+        act, self.before_write = self.before_write, None
+        if act is not None:
+            act()
+
+
+@pytest.fixture
+def interruptions(client: "DynamoDBClient", table_name: str) -> Interruptions:
+    return Interruptions(client, table_name)
+
+
+@pytest.fixture
+def settings(table_name: str) -> Settings:
+    """The service's settings; a test module or class overrides it with its own."""
+    return load_settings(table_name=table_name)
+
+
+@pytest.fixture
+async def http(settings: Settings, interruptions: Interruptions) -> AsyncIterator[httpx2.AsyncClient]:
+    """An HTTP client of the service, in this process; each answer is held against the OpenAPI document."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app) as state:
+        assert state is not None
+        served = {**state, "table": interruptions, "playlists": PlaylistRepository(interruptions)}
+
+        async def with_state(scope: Any, receive: Any, send: Any) -> None:
+            await app({**scope, "state": dict(served)}, receive, send)
+
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=with_state, raise_app_exceptions=False),
+            base_url="http://playlists.test",
+            event_hooks={"response": [Contract(app.openapi())]},
+        ) as http:
+            yield http

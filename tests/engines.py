@@ -1,0 +1,69 @@
+"""The DynamoDB engine that the suite runs on: DynamoDB Local where Java and Maven are, else ministack."""
+
+import http.client
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from app.store.embedded import free_port, running_engine
+
+PROJECT = Path(__file__).parent.parent
+_POM = Path(__file__).parent / "dynamodb_local" / "pom.xml"
+_INSTALLED = PROJECT / ".dynamodb-local"
+_START_SECONDS = 60
+
+
+def engine() -> tuple[str, AbstractContextManager[str]]:
+    """The engine's name, and a context that runs it and yields its endpoint URL."""
+    if shutil.which("java") and shutil.which("mvn"):
+        return "DynamoDB Local", _running_dynamodb_local()
+    return "ministack (no Java and Maven for DynamoDB Local)", running_engine()
+
+
+@contextmanager
+def _running_dynamodb_local() -> Iterator[str]:
+    _install_dynamodb_local()
+    port = free_port()
+    command = [
+        "java",
+        "-Xmx512m",
+        "-cp",
+        f"{_INSTALLED}/*",
+        "software.amazon.dynamodb.services.local.main.ServerRunner",
+    ]
+    command += ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_until_it_answers(process, port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+def _install_dynamodb_local() -> None:
+    complete = _INSTALLED / "complete"
+    if complete.exists() and complete.stat().st_mtime >= _POM.stat().st_mtime:
+        return
+    goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={_INSTALLED}"]
+    subprocess.run(["mvn", "-q", "-B", "-f", str(_POM), *goal], check=True)
+    complete.touch()
+
+
+def _wait_until_it_answers(process: "subprocess.Popen[bytes]", port: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"DynamoDB Local ended at its start (exit code {process.returncode})")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+            return
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise RuntimeError(f"DynamoDB Local did not answer within {_START_SECONDS} seconds")

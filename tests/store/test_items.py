@@ -1,0 +1,159 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.playlist import PlaylistContent
+from app.store.items import ITEM_SIZE_LIMIT, RECENT_WRITES_KEPT, Item, StoredPlaylist, item_size
+
+WRITE = {"write_token": "new_write_token_", "written_at": "2026-11-24T09:00:00.000Z"}
+
+
+def an_item(**attributes: Any) -> Item:
+    item = {
+        "partition_key": {"S": "p1"},
+        "sort_key": {"S": "INFO_"},
+        "playlist_name": {"S": "Theirs"},
+        "playlist_version": {"N": "7"},
+        "track_tokens": {"L": [{"S": "A/1"}]},
+        **attributes,
+    }
+    return {name: value for name, value in item.items() if value is not None}
+
+
+def test_item_of_another_program_is_read_without_our_attributes() -> None:
+    playlist = StoredPlaylist.from_item(an_item()).playlist
+
+    assert (playlist.playlist_name, playlist.playlist_version, playlist.track_tokens) == ("Theirs", 7, ("A/1",))
+    assert (playlist.playlist_owner, playlist.created_at, playlist.updated_at) == (None, None, None)
+    assert playlist.entity_tag == '"7"'
+
+
+@pytest.mark.parametrize(
+    "version", [None, {"S": "7"}, {"N": "1.5"}, {"N": str(2**63 - 1)}, {"N": "1E+100"}, {"NULL": True}]
+)
+def test_version_that_cannot_be_counted_up_reads_as_none(version: Any) -> None:
+    assert StoredPlaylist.from_item(an_item(playlist_version=version)).playlist.playlist_version is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "read"), [("0", 0), ("-3", -3), (str(2**63 - 2), 2**63 - 2), ("7.0", 7), ("1E+2", 100)]
+)
+def test_version_is_read_in_every_form_of_an_integer(stored: str, read: int) -> None:
+    assert StoredPlaylist.from_item(an_item(playlist_version={"N": stored})).playlist.playlist_version == read
+
+
+_WRONG = st.sampled_from(
+    [
+        None,
+        {"N": "1"},
+        {"BOOL": True},
+        {"NULL": True},
+        {"B": b"x"},
+        {"M": {}},
+        {"L": [{"N": "1"}, {"S": "x"}]},
+        {"SS": ["a"]},
+    ]
+)
+
+
+@given(_WRONG, _WRONG, _WRONG, _WRONG, _WRONG)
+def test_reading_takes_every_type_in_every_attribute(
+    name: Any, tracks: Any, window: Any, owner: Any, time: Any
+) -> None:
+    item = an_item(
+        playlist_name=name,
+        track_tokens=tracks,
+        recent_writes=window,
+        playlist_owner=owner,
+        created_at=time,
+        updated_at=time,
+    )
+
+    stored = StoredPlaylist.from_item(item)
+
+    assert stored.playlist.playlist_version == 7
+    assert stored.still_current().expression
+
+
+def test_write_replaces_what_changed_and_keeps_everything_else_as_it_was() -> None:
+    stored = StoredPlaylist.from_item(an_item(track_tokens={"L": [{"S": "A/1"}, {"N": "5"}]}, genre={"SS": ["x"]}))
+
+    item = stored.followed_by(stored.playlist.renamed("Ours"), **WRITE).item
+
+    assert item == {
+        **stored.item,
+        "playlist_name": {"S": "Ours"},
+        "playlist_version": {"N": "8"},
+        "recent_writes": {"L": [{"S": WRITE["write_token"]}]},
+        "updated_at": {"S": WRITE["written_at"]},
+    }
+
+
+def test_window_keeps_the_newest_sixteen_writes() -> None:
+    tokens = [f"token{n:011}" for n in range(RECENT_WRITES_KEPT)]
+    stored = StoredPlaylist.from_item(an_item(recent_writes={"L": [{"S": token} for token in tokens]}))
+
+    followed = stored.followed_by(stored.playlist.renamed("Ours"), **WRITE)
+
+    assert followed.recent_writes == (WRITE["write_token"], *tokens[:-1])
+
+
+def test_window_shrinks_where_space_is_tight() -> None:
+    tokens = [f"token{n:011}" for n in range(RECENT_WRITES_KEPT)]
+    item = an_item(recent_writes={"L": [{"S": token} for token in tokens]}, updated_at={"S": WRITE["written_at"]})
+    # Five tokens of 17 bytes have to go.
+    item["padding"] = {"S": "x" * (ITEM_SIZE_LIMIT - item_size(item) - len("padding") + 5 * 17)}
+    stored = StoredPlaylist.from_item(item)
+
+    followed = stored.followed_by(stored.playlist, **WRITE)
+
+    assert followed.size == ITEM_SIZE_LIMIT
+    assert followed.recent_writes == (WRITE["write_token"], *tokens[:10])
+
+
+def test_window_keeps_the_own_token_however_tight_space_is() -> None:
+    stored = StoredPlaylist.from_item(an_item(padding={"S": "x" * ITEM_SIZE_LIMIT}))
+
+    followed = stored.followed_by(stored.playlist, **WRITE)
+
+    assert followed.recent_writes == (WRITE["write_token"],)
+    assert followed.size > ITEM_SIZE_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ({"S": "aé🎵"}, 1 + 2 + 4),
+        ({"N": "0"}, 2),
+        ({"N": "123"}, 3),
+        ({"N": "-12.5"}, 4),
+        ({"B": b"12345"}, 5),
+        ({"BOOL": False}, 1),
+        ({"NULL": True}, 1),
+        ({"L": [{"S": "ab"}, {"S": "c"}]}, 3 + 2 + 3),
+        ({"M": {"key": {"S": "ab"}}}, 3 + 1 + 3 + 2),
+        ({"SS": ["ab", "c"]}, 3),
+        ({"NS": ["1", "22"]}, 4),
+        ({"BS": [b"ab", b"c"]}, 3),
+    ],
+)
+def test_item_size_follows_the_rule_of_dynamodb(value: Any, size: int) -> None:
+    assert item_size({"name": value}) == len("name") + size
+
+
+def test_new_item_has_the_documented_form() -> None:
+    stored = StoredPlaylist.created("p1", PlaylistContent("Mine", ("A/1",)), playlist_owner="me", **WRITE)
+
+    assert stored.item == {
+        "partition_key": {"S": "p1"},
+        "sort_key": {"S": "INFO_"},
+        "playlist_name": {"S": "Mine"},
+        "playlist_version": {"N": "1"},
+        "track_tokens": {"L": [{"S": "A/1"}]},
+        "recent_writes": {"L": [{"S": WRITE["write_token"]}]},
+        "playlist_owner": {"S": "me"},
+        "created_at": {"S": WRITE["written_at"]},
+        "updated_at": {"S": WRITE["written_at"]},
+    }

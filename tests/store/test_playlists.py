@@ -1,0 +1,429 @@
+"""The repository on a real engine. Races are forced in the change function, which runs between read and write."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.domain.errors import (
+    EditConflict,
+    InvalidPlaylistToken,
+    PlaylistExists,
+    PlaylistNotFound,
+    PlaylistTooLarge,
+    PreconditionFailed,
+    UnwritableItem,
+    VersionConflict,
+)
+from app.domain.playlist import Playlist, PlaylistContent
+from app.domain.preconditions import EntityTags, Preconditions
+from app.store.items import ITEM_SIZE_LIMIT, item_size
+from app.store.playlists import PlaylistRepository
+from tests.writers import OtherProgram
+
+MINE = PlaylistContent("Mine", ("A/1", "A/2"))
+
+
+def rename_to(playlist_name: str) -> Callable[[Playlist], Playlist]:
+    return lambda playlist: playlist.renamed(playlist_name)
+
+
+def rename_after(act: Callable[[], object], playlist_name: str = "Mine, renamed") -> Callable[[Playlist], Playlist]:
+    def change(playlist: Playlist) -> Playlist:
+        act()
+        return playlist.renamed(playlist_name)
+
+    return change
+
+
+def tag_of(playlist: Playlist) -> EntityTags:
+    assert playlist.entity_tag is not None
+    return EntityTags.parse(playlist.entity_tag)
+
+
+async def test_create_writes_what_get_reads(playlists: PlaylistRepository) -> None:
+    created = await playlists.create("p1", MINE, playlist_owner="me")
+
+    assert await playlists.get("p1") == created
+    assert (created.playlist_version, created.playlist_owner) == (1, "me")
+    assert created.created_at == created.updated_at
+
+
+async def test_create_refuses_a_token_that_is_taken(playlists: PlaylistRepository) -> None:
+    first = await playlists.create("p1", MINE, playlist_owner="me")
+
+    with pytest.raises(PlaylistExists) as conflict:
+        await playlists.create("p1", PlaylistContent("Second"), playlist_owner="me")
+
+    assert conflict.value.current == first
+    assert await playlists.get("p1") == first
+
+
+async def test_create_refuses_a_token_that_nobody_may_choose(playlists: PlaylistRepository) -> None:
+    with pytest.raises(InvalidPlaylistToken):
+        await playlists.create("a b", MINE, playlist_owner="me")
+
+
+async def test_get_raises_playlist_not_found(playlists: PlaylistRepository) -> None:
+    with pytest.raises(PlaylistNotFound):
+        await playlists.get("nobody")
+
+
+async def test_get_raises_playlist_not_found_for_a_token_longer_than_any_key(playlists: PlaylistRepository) -> None:
+    with pytest.raises(PlaylistNotFound):
+        await playlists.get("ä" * 1025)
+
+
+async def test_update_writes_the_next_version(playlists: PlaylistRepository) -> None:
+    created = await playlists.create("p1", MINE, playlist_owner="me")
+
+    updated = await playlists.update("p1", rename_to("New"))
+
+    assert updated == await playlists.get("p1")
+    assert (updated.playlist_name, updated.playlist_version, updated.track_tokens) == ("New", 2, MINE.track_tokens)
+    assert updated.entity_tag != created.entity_tag
+    assert updated.created_at == created.created_at
+
+
+async def test_update_that_changes_nothing_writes_nothing(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    created = await playlists.create("p1", MINE, playlist_owner="me")
+    before = other_program.read("p1")
+
+    updated = await playlists.update("p1", rename_to("Mine"))
+
+    assert updated == created
+    assert other_program.read("p1") == before
+
+
+async def test_update_raises_edit_conflict_when_a_rival_writes_between_read_and_write(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    created = await playlists.create("p1", MINE, playlist_owner="me")
+
+    with pytest.raises(EditConflict) as conflict:
+        await playlists.update("p1", rename_after(lambda: other_program.rename_in_place("p1", "Rival")))
+
+    assert conflict.value.current is not None
+    assert conflict.value.current.playlist_name == "Rival"
+    assert conflict.value.read == created
+    assert (await playlists.get("p1")).playlist_name == "Rival"
+
+
+@pytest.mark.parametrize("rivals_version", ["1", "2"])
+async def test_update_raises_edit_conflict_when_a_rival_drops_our_attributes(
+    playlists: PlaylistRepository, other_program: OtherProgram, rivals_version: str
+) -> None:
+    await playlists.create("p1", MINE, playlist_owner="me")
+
+    with pytest.raises(EditConflict):
+        await playlists.update(
+            "p1",
+            rename_after(lambda: other_program.put_playlist("p1", playlist_version={"N": rivals_version})),
+        )
+
+    assert (await playlists.get("p1")).playlist_name == "Theirs"
+
+
+async def test_update_raises_edit_conflict_after_delete_and_recreation_at_the_same_version(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    await playlists.create("p1", MINE, playlist_owner="me")
+    item = other_program.read("p1")
+    assert item is not None
+    recreated = {**item, "playlist_name": {"S": "Another"}, "recent_writes": {"L": [{"S": "another_token___"}]}}
+
+    def delete_and_recreate() -> None:
+        other_program.delete("p1")
+        other_program.put(recreated)
+
+    with pytest.raises(EditConflict) as conflict:
+        await playlists.update("p1", rename_after(delete_and_recreate))
+
+    assert conflict.value.current is not None
+    assert conflict.value.current.playlist_version == 1
+    assert other_program.read("p1") == recreated
+
+
+async def test_update_of_an_item_without_a_window_conflicts_with_one_that_has_it(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    other_program.put_playlist("p1")
+
+    def write_at_the_same_version() -> None:
+        other_program.put_playlist("p1", recent_writes={"L": [{"S": "another_token___"}]})
+
+    with pytest.raises(EditConflict):
+        await playlists.update("p1", rename_after(write_at_the_same_version))
+
+
+async def test_update_raises_playlist_not_found_when_it_is_deleted_between_read_and_write(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    await playlists.create("p1", MINE, playlist_owner="me")
+
+    with pytest.raises(PlaylistNotFound):
+        await playlists.update("p1", rename_after(lambda: other_program.delete("p1")))
+
+    assert other_program.read("p1") is None
+
+
+async def test_update_raises_precondition_failed_when_if_match_stops_holding_before_the_write(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    created = await playlists.create("p1", MINE, playlist_owner="me")
+
+    with pytest.raises(PreconditionFailed) as conflict:
+        await playlists.update(
+            "p1",
+            rename_after(lambda: other_program.rename_in_place("p1", "Rival")),
+            preconditions=Preconditions(if_match=tag_of(created)),
+        )
+
+    assert conflict.value.read == created
+
+
+async def test_update_raises_version_conflict_when_the_expected_version_passes_before_the_write(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    await playlists.create("p1", MINE, playlist_owner="me")
+
+    with pytest.raises(VersionConflict) as conflict:
+        await playlists.update(
+            "p1",
+            rename_after(lambda: other_program.rename_in_place("p1", "Rival")),
+            preconditions=Preconditions(expected_version=1),
+        )
+
+    assert conflict.value.expected_version == 1
+
+
+async def test_error_of_the_change_is_passed_on_and_nothing_is_written(playlists: PlaylistRepository) -> None:
+    created = await playlists.create("p1", MINE, playlist_owner="me")
+
+    def refuse(_: Playlist) -> Playlist:
+        raise LookupError("no")
+
+    with pytest.raises(LookupError):
+        await playlists.update("p1", refuse)
+
+    assert await playlists.get("p1") == created
+
+
+@pytest.mark.parametrize("version", [None, {"N": "1.5"}, {"N": str(2**63 - 1)}, {"S": "1"}])
+async def test_item_whose_version_cannot_be_counted_up_is_read_and_not_written(
+    playlists: PlaylistRepository, other_program: OtherProgram, version: Any
+) -> None:
+    other_program.put_playlist("p1", playlist_version=version)
+    before = other_program.read("p1")
+
+    assert (await playlists.get("p1")).playlist_version is None
+    with pytest.raises(UnwritableItem):
+        await playlists.update("p1", rename_to("New"))
+    with pytest.raises(UnwritableItem):
+        await playlists.delete("p1")
+
+    assert other_program.read("p1") == before
+
+
+async def test_last_version_but_one_can_still_be_written(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    other_program.put_playlist("p1", playlist_version={"N": str(2**63 - 3)})
+
+    updated = await playlists.update("p1", rename_to("New"))
+
+    assert updated.playlist_version == 2**63 - 2
+
+
+async def test_first_write_to_an_item_of_another_program_adds_window_and_time_but_no_owner(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    theirs = other_program.put_playlist("p1")
+
+    updated = await playlists.update("p1", rename_to("New"))
+
+    item = other_program.read("p1")
+    assert item is not None
+    assert set(item) == {*theirs, "recent_writes", "updated_at"}
+    assert (updated.playlist_owner, updated.created_at) == (None, None)
+    assert updated.playlist_version == 2
+
+
+async def test_item_beyond_our_input_limits_is_read_and_written(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    tracks = {"L": [{"S": "no slash"}, {"S": ""}, {"S": "a/b/c"}]}
+    other_program.put_playlist("p1", playlist_name={"S": "x" * 1000}, track_tokens=tracks)
+
+    updated = await playlists.update("p1", rename_to("New"))
+
+    item = other_program.read("p1")
+    assert item is not None
+    assert updated.track_tokens == ("no slash", "", "a/b/c")
+    assert item["track_tokens"] == tracks
+
+
+@pytest.mark.parametrize("window", [{"S": "x"}, {"L": []}, {"L": [{"N": "5"}]}, {"L": [{"S": '"'}]}, {"SS": ["a"]}])
+async def test_window_of_an_unknown_form_locks_all_the_same(
+    playlists: PlaylistRepository, other_program: OtherProgram, window: Any
+) -> None:
+    other_program.put_playlist("p1", recent_writes=window)
+
+    with pytest.raises(EditConflict):
+        await playlists.update("p1", rename_after(lambda: other_program.rename_in_place("p1", "Rival")))
+    updated = await playlists.update("p1", rename_to("New"))
+
+    assert updated.playlist_version == 3
+    assert updated.write_token is not None
+
+
+_SCALARS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda text: {"S": text}),
+    st.decimals(allow_nan=False, allow_infinity=False, places=5, min_value=-(10**20), max_value=10**20).map(
+        lambda number: {"N": str(number)}
+    ),
+    st.sampled_from(
+        ["9.9999999999999999999999999999999999999E+125", "-1E-130", "12345678901234567890123456789012345678"]
+    ).map(lambda number: {"N": number}),
+    st.binary(max_size=20).map(lambda data: {"B": data}),
+    st.booleans().map(lambda flag: {"BOOL": flag}),
+    st.just({"NULL": True}),
+)
+_SETS = st.one_of(
+    st.sets(st.text("abcäö🎵", min_size=1, max_size=5), min_size=1, max_size=4).map(
+        lambda texts: {"SS": sorted(texts)}
+    ),
+    st.sets(st.integers(-(10**30), 10**30), min_size=1, max_size=4).map(
+        lambda ns: {"NS": [str(n) for n in sorted(ns)]}
+    ),
+    st.sets(st.binary(min_size=1, max_size=5), min_size=1, max_size=4).map(lambda data: {"BS": sorted(data)}),
+)
+_VALUES: st.SearchStrategy[Any] = st.recursive(
+    _SCALARS | _SETS,
+    lambda values: st.one_of(
+        st.lists(values, max_size=4).map(lambda elements: {"L": elements}),
+        st.dictionaries(st.text("abcä. #", min_size=1, max_size=5), values, max_size=4).map(
+            lambda members: {"M": members}
+        ),
+    ),
+    max_leaves=12,
+)
+_UNKNOWN = st.dictionaries(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).map(lambda name: f"x{name}"),
+    _VALUES,
+    max_size=6,
+)
+
+
+def in_order_of_sets(value: Any) -> Any:
+    """Sets have no order, and the engine does not keep one."""
+    match value:
+        case {"SS": members} | {"NS": members} | {"BS": members}:
+            return sorted(members)
+        case dict():
+            return {name: in_order_of_sets(member) for name, member in value.items()}
+        case list():
+            return [in_order_of_sets(member) for member in value]
+    return value
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(unknown=_UNKNOWN)
+async def test_unknown_attributes_survive_a_write_to_the_byte(
+    playlists: PlaylistRepository, other_program: OtherProgram, unknown: dict[str, Any]
+) -> None:
+    other_program.put_playlist("p1", **unknown)
+    before = other_program.read("p1")
+    assert before is not None
+
+    await playlists.update("p1", rename_to("New"))
+
+    after = other_program.read("p1")
+    assert after is not None
+    assert {name: in_order_of_sets(after[name]) for name in unknown} == {
+        name: in_order_of_sets(before[name]) for name in unknown
+    }
+    assert after["playlist_name"] == {"S": "New"}
+
+
+async def test_ten_thousand_tracks_are_written_and_read(playlists: PlaylistRepository) -> None:
+    tracks = tuple(f"ALBUM_{n % 1000:06}/TRACK_{n:012}" for n in range(10_000))
+    await playlists.create("p1", PlaylistContent("Long", tracks), playlist_owner="me")
+
+    updated = await playlists.update("p1", lambda playlist: playlist.with_tracks(tracks[::-1]))
+
+    assert updated.track_tokens == tracks[::-1]
+    assert await playlists.get("p1") == updated
+
+
+async def test_playlist_over_the_item_limit_is_refused_before_the_call(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    created = await playlists.create("p1", MINE, playlist_owner="me")
+    tracks = tuple(f"{'x' * 128}/{n:0128}" for n in range(1_600))
+
+    with pytest.raises(PlaylistTooLarge) as refusal:
+        await playlists.update("p1", lambda playlist: playlist.with_tracks(tracks))
+
+    assert refusal.value.size is not None
+    assert refusal.value.size > refusal.value.limit == ITEM_SIZE_LIMIT
+    assert await playlists.get("p1") == created
+
+
+async def test_item_of_exactly_the_limit_is_written_and_one_byte_more_is_refused(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    created = await playlists.create("p1", PlaylistContent("Mine"), playlist_owner="me")
+    item = other_program.read("p1")
+    assert item is not None
+    # Room for one element of the track list, and none for a second token in the window.
+    room = ITEM_SIZE_LIMIT - item_size(item) - len("padding") - 1 - len("A/1")
+    other_program.put({**item, "padding": {"S": "x" * room}})
+
+    updated = await playlists.update("p1", lambda playlist: playlist.with_tracks(("A/1",)))
+    with pytest.raises(PlaylistTooLarge):
+        await playlists.update("p1", lambda playlist: playlist.with_tracks(("A/12",)))
+
+    stored = other_program.read("p1")
+    assert stored is not None
+    assert item_size(stored) == ITEM_SIZE_LIMIT
+    assert updated.entity_tag != created.entity_tag
+    assert len(stored["recent_writes"]["L"]) == 1
+
+
+async def test_put_creates_and_then_replaces_keeping_the_owner(playlists: PlaylistRepository) -> None:
+    created, is_new = await playlists.put("p1", MINE, playlist_owner="me")
+    replaced, is_new_again = await playlists.put("p1", PlaylistContent("Second"), playlist_owner="you")
+
+    assert (is_new, is_new_again) == (True, False)
+    assert (replaced.playlist_name, replaced.track_tokens, replaced.playlist_version) == ("Second", (), 2)
+    assert (replaced.playlist_owner, replaced.created_at) == ("me", created.created_at)
+
+
+async def test_delete_removes_the_playlist(playlists: PlaylistRepository, other_program: OtherProgram) -> None:
+    await playlists.create("p1", MINE, playlist_owner="me")
+
+    await playlists.delete("p1")
+
+    assert other_program.read("p1") is None
+    with pytest.raises(PlaylistNotFound):
+        await playlists.delete("p1")
+
+
+async def test_recreated_playlist_has_another_entity_tag(playlists: PlaylistRepository) -> None:
+    first = await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.delete("p1")
+
+    second = await playlists.create("p1", MINE, playlist_owner="me")
+
+    assert second.playlist_version == first.playlist_version
+    assert second.entity_tag != first.entity_tag
+    with pytest.raises(PreconditionFailed):
+        await playlists.update("p1", rename_to("New"), preconditions=Preconditions(if_match=tag_of(first)))
+    with pytest.raises(PreconditionFailed):
+        await playlists.delete("p1", preconditions=Preconditions(if_match=tag_of(first)))
+    assert await playlists.get("p1") == second

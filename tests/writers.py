@@ -1,0 +1,52 @@
+"""Who else writes the table in these tests, past the service and synchronously."""
+
+from typing import Any
+
+import boto3
+
+from app.store.items import Item
+
+
+class OtherProgram:
+    """Another program on the table. It knows the first five attributes only, as Tempest's do."""
+
+    def __init__(self, table_name: str) -> None:
+        self._client: Any = boto3.client("dynamodb", region_name="us-east-1")
+        self._table_name = table_name
+
+    def put(self, item: Item) -> None:
+        self._client.put_item(TableName=self._table_name, Item=item)
+
+    def put_playlist(self, playlist_token: str, **attributes: Any) -> Item:
+        """Store a playlist as it would (Tempest's `save`); `attributes` replace or add to its own."""
+        item: Item = {
+            "partition_key": {"S": playlist_token},
+            "sort_key": {"S": "INFO_"},
+            "playlist_name": {"S": "Theirs"},
+            "playlist_version": {"N": "1"},
+            "track_tokens": {"L": []},
+            **attributes,
+        }
+        self.put({name: value for name, value in item.items() if value is not None})
+        return item
+
+    def rename_in_place(self, playlist_token: str, playlist_name: str) -> None:
+        """Rename by an UpdateItem that raises the version (Tempest's transactional save)."""
+        self._client.update_item(
+            TableName=self._table_name,
+            Key=_key(playlist_token),
+            UpdateExpression="SET playlist_name = :name ADD playlist_version :one",
+            ExpressionAttributeValues={":name": {"S": playlist_name}, ":one": {"N": "1"}},
+        )
+
+    def delete(self, playlist_token: str) -> None:
+        self._client.delete_item(TableName=self._table_name, Key=_key(playlist_token))
+
+    def read(self, playlist_token: str) -> Item | None:
+        answer = self._client.get_item(TableName=self._table_name, Key=_key(playlist_token), ConsistentRead=True)
+        item: Item | None = answer.get("Item")
+        return item
+
+
+def _key(playlist_token: str) -> Item:
+    return {"partition_key": {"S": playlist_token}, "sort_key": {"S": "INFO_"}}
