@@ -67,7 +67,7 @@ def other_program(table_name: str) -> OtherProgram:
 class Interruptions(DynamoDBTable):
     """A table that lets a test act between a request's read and its write."""
 
-    before_write: Callable[[], None] | None = None
+    before_write: Callable[[], object] | None = None
 
     async def put_item(self, item: Item, condition: Condition) -> None:
         self._interrupt()

@@ -17,7 +17,7 @@ from app.api.schemas import (
     ConflictProblem,
     InvalidRequestProblem,
     NewPlaylist,
-    PlaylistBody,
+    Playlist,
     PlaylistMergePatch,
     PlaylistReplacement,
     Problem,
@@ -38,7 +38,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     NewPlaylist,
     PlaylistReplacement,
     PlaylistMergePatch,
-    PlaylistBody,
+    Playlist,
     Problem,
     ConflictProblem,
     TooLargeProblem,
@@ -114,7 +114,7 @@ def playlist_answer(description: str, *, created: bool = False) -> dict[str, Any
     return {
         "description": description,
         "headers": {name: _HEADERS[name] for name in names},
-        "content": {"application/json": {"schema": _reference(PlaylistBody), "example": _EXAMPLE_PLAYLIST}},
+        "content": {"application/json": {"schema": _reference(Playlist), "example": _EXAMPLE_PLAYLIST}},
     }
 
 
@@ -187,7 +187,7 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": _REFERENCES.format(model=model.model_config.get("title") or model.__name__)}
+    return {"$ref": _REFERENCES.format(model=model.__name__)}
 
 
 def _example_problem(code: str) -> dict[str, Any]:

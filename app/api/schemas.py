@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from app.domain import playlist as domain
 from app.domain.patch import MergePatch
 from app.domain.playlist import (
     NAME_MAX_LENGTH,
     NAME_PATTERN,
     PLAYLIST_MEMBERS,
     TRACK_TOKEN_PATTERN,
-    Playlist,
     PlaylistContent,
     playlist_name_fault,
     track_token_fault,
@@ -113,15 +113,13 @@ class PlaylistMergePatch(RequestBody):
     track_tokens: TrackTokens = Field(default=None)  # type: ignore[arg-type]
     playlist_version: ExpectedVersion = Field(default=None)  # type: ignore[assignment]
 
-    def change(self) -> "Callable[[Playlist], Playlist]":
+    def change(self) -> "Callable[[domain.Playlist], domain.Playlist]":
         track_tokens = None if self.track_tokens is None else tuple(self.track_tokens)
         return MergePatch(self.playlist_name, track_tokens).apply
 
 
-class PlaylistBody(BaseModel):
+class Playlist(BaseModel):
     """One state of a playlist."""
-
-    model_config = ConfigDict(title="Playlist")
 
     playlist_token: str
     playlist_name: str
@@ -155,7 +153,7 @@ class ConflictProblem(Problem):
 
     expected_version: int | None = Field(description="The version that you, or the read for you, expected.")
     expected_etag: str | None = Field(description="The entity-tag that you, or the read for you, expected.")
-    current: PlaylistBody | None = Field(description="The playlist as it is now; null where there is none.")
+    current: Playlist | None = Field(description="The playlist as it is now; null where there is none.")
     current_etag: str | None = Field(description="Its entity-tag, for the If-Match of the retry.")
     changed: list[str] = Field(
         default=[],
@@ -181,6 +179,6 @@ class Liveness(BaseModel):
     status: str
 
 
-def playlist_members(playlist: Playlist) -> dict[str, Any]:
+def playlist_members(playlist: domain.Playlist) -> dict[str, Any]:
     """A playlist as its JSON members, in their documented order."""
     return {name: getattr(playlist, name) for name in PLAYLIST_MEMBERS}

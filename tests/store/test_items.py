@@ -44,7 +44,7 @@ def test_version_is_read_in_every_form_of_an_integer(stored: str, read: int) -> 
     assert StoredPlaylist.from_item(an_item(playlist_version={"N": stored})).playlist.playlist_version == read
 
 
-_WRONG = st.sampled_from(
+_WRONG: st.SearchStrategy[Any] = st.sampled_from(
     [
         None,
         {"N": "1"},

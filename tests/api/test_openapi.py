@@ -1,0 +1,88 @@
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.examples import add_examples
+from app.main import create_app
+from app.settings import load_settings
+from app.store.playlists import PlaylistRepository
+from tests.engines import PROJECT
+
+DOCUMENT: dict[str, Any] = json.loads((PROJECT / "openapi" / "openapi.json").read_text())
+
+
+def request_examples() -> list[Any]:
+    found = []
+    for path, operations in DOCUMENT["paths"].items():
+        for method, operation in operations.items():
+            for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+                for name, example in content["examples"].items():
+                    found.append(
+                        pytest.param(method, path, media_type, example, id=f"{operation['operationId']} {name}")
+                    )
+    return found
+
+
+async def test_kept_document_is_the_one_that_is_served(http: httpx2.AsyncClient) -> None:
+    assert (await http.get("/openapi.json")).json() == DOCUMENT, "run `make openapi` and look at the difference"
+
+
+def test_document_does_not_depend_on_settings() -> None:
+    narrowed = load_settings(auth="none", track_token_pattern="x/y", require_precondition=True)
+
+    assert create_app(narrowed).openapi() == DOCUMENT
+
+
+def test_operation_ids_are_stable() -> None:
+    identifiers = {
+        operation["operationId"] for operations in DOCUMENT["paths"].values() for operation in operations.values()
+    }
+
+    assert identifiers == {
+        "create_playlist",
+        "get_playlist",
+        "head_playlist",
+        "edit_playlist",
+        "put_playlist",
+        "delete_playlist",
+        "get_liveness",
+        "get_readiness",
+    }
+
+
+def test_there_are_examples_to_try() -> None:
+    assert len(request_examples()) >= 5
+
+
+@pytest.mark.parametrize(("method", "path", "media_type", "example"), request_examples())
+async def test_every_example_gets_the_stated_answer_from_the_example_playlists(
+    http: httpx2.AsyncClient,
+    playlists: PlaylistRepository,
+    method: str,
+    path: str,
+    media_type: str,
+    example: dict[str, Any],
+) -> None:
+    await add_examples(playlists)
+    stated = int(example["summary"].rpartition(": ")[2])
+
+    response = await http.request(
+        method,
+        path.format(playlist_token="PLAYLIST_1"),
+        content=json.dumps(example["value"]),
+        headers={"Content-Type": media_type},
+    )
+
+    assert response.status_code == stated
+
+
+async def test_examples_are_added_once(playlists: PlaylistRepository) -> None:
+    await add_examples(playlists)
+    first = await playlists.get("PLAYLIST_1")
+
+    await add_examples(playlists)
+
+    assert await playlists.get("PLAYLIST_1") == first
+    assert first.playlist_version == 2

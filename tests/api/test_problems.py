@@ -1,0 +1,107 @@
+import re
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.api.problem_types import PROBLEM_TYPES
+from app.domain import errors
+from app.store.items import Condition, Item
+from tests.api.test_playlists import MINE, code_of
+from tests.conftest import Interruptions
+
+
+async def test_unknown_path_is_a_problem(http: httpx2.AsyncClient) -> None:
+    for path in ("/nothing", "/playlists/", "/playlists/p1/", "/playlists/a%2Fb", "/docs/assets/nothing.js"):
+        assert code_of(await http.get(path)) == (404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/playlists", "POST"),
+        ("/playlists/p1", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("/livez", "GET"),
+        ("/problems/edit-conflict", "GET"),
+    ],
+)
+async def test_405_lists_every_method_of_the_path(http: httpx2.AsyncClient, path: str, allow: str) -> None:
+    for method in ("TRACE", "OPTIONS", "BREW"):
+        response = await http.request(method, path)
+
+        assert code_of(response) == (405, "method-not-allowed")
+        assert response.headers["allow"] == allow
+
+
+async def test_every_problem_type_answers_with_an_explanation(http: httpx2.AsyncClient) -> None:
+    for code, kind in PROBLEM_TYPES.items():
+        response = await http.get(f"/problems/{code}")
+
+        assert response.status_code == 200
+        assert kind.explanation in response.text
+    assert code_of(await http.get("/problems/nothing")) == (404, "not-found")
+
+
+@pytest.mark.parametrize("sent", ["abc-123", "x" * 128, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"])
+async def test_fit_request_id_is_echoed(http: httpx2.AsyncClient, sent: str) -> None:
+    found = await http.put("/playlists/p1", json=MINE, headers={"X-Request-ID": sent})
+    missing = await http.get("/playlists/p2", headers={"X-Request-ID": sent})
+
+    assert found.headers["x-request-id"] == missing.headers["x-request-id"] == missing.json()["request_id"] == sent
+
+
+@pytest.mark.parametrize("sent", ["", "a b", "x" * 129, "<script>", '"'])
+async def test_unfit_request_id_is_replaced(http: httpx2.AsyncClient, sent: str) -> None:
+    response = await http.get("/livez", headers={"X-Request-ID": sent})
+
+    assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
+
+
+async def test_unforeseen_error_is_a_problem_that_tells_nothing_of_the_inside(
+    http: httpx2.AsyncClient, interruptions: Interruptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(interruptions, "get_item", fail)
+
+    response = await http.get("/playlists/p1")
+
+    assert code_of(response) == (500, "internal-error")
+    assert "secret" not in response.text
+
+
+async def test_instance_is_the_path_as_it_was_sent(http: httpx2.AsyncClient) -> None:
+    response = await http.get("/playlists/a%20b%0A?x=1")
+
+    assert response.json()["instance"] == "/playlists/a%20b%0A"
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        ("Throttled", (503, "throttled")),
+        ("StorageUnavailable", (503, "storage-unavailable")),
+        ("OutcomeUnknown", (504, "outcome-unknown")),
+    ],
+)
+async def test_failures_of_the_store_say_whether_a_retry_is_safe(
+    http: httpx2.AsyncClient,
+    interruptions: Interruptions,
+    monkeypatch: pytest.MonkeyPatch,
+    error: str,
+    answer: tuple[int, str],
+) -> None:
+    failure = getattr(errors, error)
+    raised = failure() if error == "Throttled" else failure("ReadTimeoutError: secret-endpoint")
+
+    async def fail(item: Item, condition: Condition) -> None:
+        raise raised
+
+    monkeypatch.setattr(interruptions, "put_item", fail)
+
+    response = await http.put("/playlists/p1", json=MINE)
+
+    assert code_of(response) == answer
+    assert ("retry-after" in response.headers) == (response.status_code == 503)
+    assert "secret" not in response.text
