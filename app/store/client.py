@@ -1,17 +1,26 @@
 """The one DynamoDB client of a process."""
 
+import json
 import os
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aioboto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
+
+
+class CorruptAnswer(BotoCoreError):
+    """An answer that was damaged on its way; botocore would take it for one without content."""
+
+    fmt = "the answer to {operation} does not have the content that was sent"
 
 
 @asynccontextmanager
@@ -30,4 +39,31 @@ async def open_client(settings: Settings) -> "AsyncIterator[DynamoDBClient]":
     # botocore knows AWS_DEFAULT_REGION only; every other AWS SDK reads AWS_REGION first.
     session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     async with session.client("dynamodb", config=config) as client:
+        client.meta.events.register("response-received.dynamodb", _check_integrity)
         yield client
+
+
+def _check_integrity(response_dict: dict[str, Any] | None, operation_name: str = "", **_: Any) -> None:
+    """Hold an answer against its checksum, which botocore leaves to the retries that are off here.
+
+    Without it (an engine or a proxy that sends none) the content has to be JSON at least: botocore
+    reads other content as an answer with nothing in it, so a read would find no item.
+    """
+    if response_dict is None:
+        return
+    body = response_dict["body"]
+    checksum = response_dict["headers"].get("x-amz-crc32")
+    if checksum is not None:
+        intact = checksum == str(zlib.crc32(body))
+    else:
+        intact = response_dict["status_code"] != 200 or _is_json(body)
+    if not intact:
+        raise CorruptAnswer(operation=operation_name)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True

@@ -3,7 +3,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.settings import Settings, load_settings
 from app.store.dynamodb import DynamoDBTable
 from tests.api.test_playlists import code_of
 
@@ -25,10 +24,3 @@ async def test_not_ready_without_the_table(
 
     assert (await http.get("/livez")).status_code == 200
     assert code_of(await http.get("/readyz")) == (503, "storage-unavailable")
-
-
-def test_settings_are_frozen() -> None:
-    settings: Settings = load_settings(auth="none")
-
-    with pytest.raises(ValueError, match="frozen"):
-        settings.table_name = "other"

@@ -1,0 +1,168 @@
+"""What each failure of a call means: not applied, or nobody knows."""
+
+import asyncio
+import json
+import struct
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from app.domain.errors import OutcomeUnknown, PlaylistTooLarge, StorageUnavailable, Throttled
+from app.settings import load_settings
+from app.store.client import open_client
+from app.store.dynamodb import ConditionFailed, DynamoDBTable
+from app.store.embedded import free_port
+from app.store.items import NO_SUCH_ITEM
+
+ITEM = {"partition_key": {"S": "p1"}, "sort_key": {"S": "INFO_"}}
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def answering(status: int, body: Any, checksum: int | None = None) -> Answer:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        text = body if isinstance(body, str) else json.dumps(body)
+        head = f"HTTP/1.1 {status} X\r\nConnection: close\r\n"
+        if checksum is not None:
+            head += f"x-amz-crc32: {checksum}\r\n"
+        writer.write(f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode())
+
+    return answer
+
+
+def refusing(code: str, message: str = "") -> Answer:
+    return answering(400, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message})
+
+
+async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(1, 13, linger)  # SOL_SOCKET, SO_LINGER
+
+
+async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    return
+
+
+async def truncate(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"Attributes"')
+
+
+async def hang(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(2)
+
+
+@asynccontextmanager
+async def table_behind(answer: Answer | None) -> AsyncIterator[DynamoDBTable]:
+    """A table whose DynamoDB reads each request and then does this; None does not even listen."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(
+                int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+            )
+            await reader.readexactly(length)
+            assert answer is not None
+            await answer(reader, writer)
+        finally:
+            writer.close()
+
+    port = free_port()
+    server = await asyncio.start_server(serve, "127.0.0.1", port) if answer else None
+    settings = load_settings(auth="none", read_timeout_seconds=0.5)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{port}")
+        async with open_client(settings) as client:
+            yield DynamoDBTable(client, "music_items")
+    if server is not None:
+        server.close()
+        await server.wait_closed()
+
+
+NOT_APPLIED: list[tuple[str, Answer | None, type[Exception]]] = [
+    ("nobody listens", None, StorageUnavailable),
+    ("throttled", refusing("ProvisionedThroughputExceededException"), Throttled),
+    ("throttled by the account", refusing("RequestLimitExceeded"), Throttled),
+    ("throttled by name", refusing("ThrottlingException"), Throttled),
+    ("table missing", refusing("ResourceNotFoundException"), StorageUnavailable),
+    ("access denied", refusing("AccessDeniedException"), StorageUnavailable),
+    ("credentials expired", refusing("ExpiredTokenException"), StorageUnavailable),
+    ("transaction in the way", refusing("TransactionConflictException"), StorageUnavailable),
+]
+UNKNOWN: list[tuple[str, Answer]] = [
+    ("reset", reset),
+    ("closed", close),
+    ("truncated", truncate),
+    ("silent", hang),
+    ("internal error", answering(500, {"__type": "x#InternalServerError"})),
+    ("unavailable", answering(503, "<html>")),
+    ("not JSON", answering(200, "{")),
+    ("damaged", answering(200, "{}", checksum=1)),
+    ("damaged refusal", answering(400, {"__type": "x#ConditionalCheckFailedException"}, checksum=1)),
+]
+
+
+@pytest.mark.parametrize(("answer", "error"), [case[1:] for case in NOT_APPLIED], ids=[case[0] for case in NOT_APPLIED])
+async def test_write_that_was_refused_is_known_not_to_be_applied(
+    endpoint_url: str, answer: Answer | None, error: type[Exception]
+) -> None:
+    async with table_behind(answer) as table:
+        with pytest.raises(error):
+            await table.put_item(ITEM, NO_SUCH_ITEM)
+        with pytest.raises(error):
+            await table.delete_item("p1", "INFO_", NO_SUCH_ITEM)
+
+
+@pytest.mark.parametrize("answer", [case[1] for case in UNKNOWN], ids=[case[0] for case in UNKNOWN])
+async def test_write_whose_answer_was_lost_has_an_unknown_outcome_and_a_read_has_none(
+    endpoint_url: str, answer: Answer
+) -> None:
+    async with table_behind(answer) as table:
+        with pytest.raises(OutcomeUnknown):
+            await table.put_item(ITEM, NO_SUCH_ITEM)
+        with pytest.raises(OutcomeUnknown):
+            await table.delete_item("p1", "INFO_", NO_SUCH_ITEM)
+        with pytest.raises(StorageUnavailable):
+            await table.get_item("p1", "INFO_")
+
+
+async def test_dynamodbs_own_refusal_of_the_size_is_too_large(endpoint_url: str) -> None:
+    answer = refusing("ValidationException", "Item size has exceeded the maximum allowed size")
+
+    async with table_behind(answer) as table:
+        with pytest.raises(PlaylistTooLarge):
+            await table.put_item(ITEM, NO_SUCH_ITEM)
+
+
+async def test_failed_condition_carries_the_item_in_the_way(endpoint_url: str) -> None:
+    body = {"__type": "x#ConditionalCheckFailedException", "message": "", "Item": ITEM}
+
+    async with table_behind(answering(400, body)) as table:
+        with pytest.raises(ConditionFailed) as failure:
+            await table.put_item(ITEM, NO_SUCH_ITEM)
+
+    assert failure.value.item == ITEM
+
+
+async def test_answer_with_the_right_checksum_is_taken(endpoint_url: str) -> None:
+    body = json.dumps({"Item": ITEM})
+
+    async with table_behind(answering(200, body, checksum=zlib.crc32(body.encode()))) as table:
+        assert await table.get_item("p1", "INFO_") == ITEM
+
+
+async def test_sdk_makes_one_attempt(endpoint_url: str) -> None:
+    attempts = 0
+
+    async def count(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        attempts += 1
+        await refusing("ProvisionedThroughputExceededException")(_, writer)
+
+    async with table_behind(count) as table:
+        with pytest.raises(Throttled):
+            await table.put_item(ITEM, NO_SUCH_ITEM)
+
+    assert attempts == 1

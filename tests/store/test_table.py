@@ -1,0 +1,53 @@
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from app.store.table import TableUnusable, check_table, create_table
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.client import DynamoDBClient
+
+
+async def test_created_table_has_nothing_missing(client: "DynamoDBClient", table_name: str) -> None:
+    assert await check_table(client, table_name) == []
+    assert await create_table(client, table_name) is False
+
+
+async def table_with(client: Any, partition_key: str, sort_key: str) -> str:
+    name = f"other_{uuid4().hex}"
+    await client.create_table(
+        TableName=name,
+        KeySchema=[
+            {"AttributeName": partition_key, "KeyType": "HASH"},
+            {"AttributeName": sort_key, "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in (partition_key, sort_key)],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+async def test_table_without_the_index_can_be_used_and_that_is_told(client: "DynamoDBClient") -> None:
+    name = await table_with(client, "partition_key", "sort_key")
+
+    [sentence] = await check_table(client, name)
+
+    assert "playlist_owner_index" in sentence
+
+
+async def test_table_with_other_keys_is_refused(client: "DynamoDBClient") -> None:
+    name = await table_with(client, "pk", "sk")
+
+    with pytest.raises(TableUnusable, match="PLAYLISTS_TABLE_NAME"):
+        await check_table(client, name)
+
+
+@pytest.mark.parametrize("status", ["CREATING", "DELETING", "ARCHIVED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"])
+async def test_table_that_does_not_serve_is_refused(status: str) -> None:
+    class Stub:
+        async def describe_table(self, **_: Any) -> Any:
+            return {"Table": {"TableStatus": status}}
+
+    with pytest.raises(TableUnusable, match=status):
+        await check_table(Stub(), "music_items")  # type: ignore[arg-type]

@@ -1,0 +1,187 @@
+"""The command as an operator meets it: what works, and the one line that says what to mend."""
+
+import json
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from app.store.embedded import EngineUnavailable, free_port, running_engine
+from app.store.playlists import PlaylistRepository
+from tests.engines import PROJECT
+from tests.servers import PLAYLISTS, run_playlists, running_playlists, without
+
+
+def mend_line(finished: "subprocess.CompletedProcess[str]") -> str:
+    """The one line on standard error of a command that failed as it should."""
+    assert finished.returncode == 1, finished
+    assert "Traceback" not in finished.stderr
+    [line] = finished.stderr.splitlines()
+    assert line.startswith("playlists: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PLAYLISTS_AUTH", "jwt"),
+        ("PLAYLISTS_TABLE_NAME", "a b"),
+        ("PLAYLISTS_REQUIRE_PRECONDITION", "perhaps"),
+        ("PLAYLISTS_TRACK_TOKEN_PATTERN", "["),
+        ("PLAYLISTS_READ_TIMEOUT_SECONDS", "0"),
+        ("PLAYLISTS_MAX_CONNECTIONS", "many"),
+    ],
+)
+def test_wrong_setting_stops_the_start_with_a_line_that_names_it(endpoint_url: str, variable: str, value: str) -> None:
+    line = mend_line(run_playlists("serve", environment=without(**{variable: value})))
+
+    assert variable in line
+    assert value in line
+
+
+def test_serve_needs_to_be_told_that_there_is_no_authentication(endpoint_url: str) -> None:
+    line = mend_line(run_playlists("serve", environment=without("PLAYLISTS_AUTH")))
+
+    assert "PLAYLISTS_AUTH is not set" in line
+    assert "none" in line
+
+
+@pytest.mark.parametrize("command", [("serve",), ("table", "check")])
+def test_missing_table_is_named_with_the_command_that_makes_it(endpoint_url: str, command: tuple[str, ...]) -> None:
+    line = mend_line(run_playlists(*command, environment=without(PLAYLISTS_TABLE_NAME="nothing_here")))
+
+    assert "'nothing_here'" in line
+    assert "playlists table create" in line
+
+
+@pytest.mark.parametrize("command", [("serve",), ("table", "create"), ("table", "check"), ("dev", "--port", "0")])
+def test_unreachable_endpoint_is_named(endpoint_url: str, command: tuple[str, ...]) -> None:
+    unreachable = f"http://127.0.0.1:{free_port()}"
+    arguments = [argument if argument != "0" else str(free_port()) for argument in command]
+
+    line = mend_line(run_playlists(*arguments, environment=without(AWS_ENDPOINT_URL_DYNAMODB=unreachable)))
+
+    assert unreachable in line
+    assert "AWS_ENDPOINT_URL_DYNAMODB" in line
+
+
+def test_endpoint_that_is_no_url_is_told(endpoint_url: str) -> None:
+    line = mend_line(run_playlists("table", "check", environment=without(AWS_ENDPOINT_URL_DYNAMODB="nowhere")))
+
+    assert "nowhere" in line
+
+
+def test_refused_credentials_are_told(endpoint_url: str) -> None:
+    # DynamoDB Local checks the form of the access key, ministack none: only a stand-in refuses on both.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        command = subprocess.Popen(
+            [PLAYLISTS, "table", "check"],
+            env=without(AWS_ENDPOINT_URL_DYNAMODB=f"http://127.0.0.1:{port}"),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65_536)
+            body = json.dumps(
+                {
+                    "__type": "com.amazon.coral.service#UnrecognizedClientException",
+                    "message": "The security token included in the request is invalid.",
+                }
+            )
+            connection.sendall(
+                f"HTTP/1.1 400 Bad Request\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+            )
+            _, stderr = command.communicate(timeout=30)
+
+    line = mend_line(subprocess.CompletedProcess([], command.returncode, "", stderr))
+    assert "UnrecognizedClientException" in line
+    assert "credentials" in line
+
+
+def test_missing_credentials_are_told(endpoint_url: str) -> None:
+    environment = without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", AWS_EC2_METADATA_DISABLED="true")
+
+    assert "AWS_ACCESS_KEY_ID" in mend_line(run_playlists("table", "check", environment=environment))
+
+
+def test_missing_region_is_told(endpoint_url: str) -> None:
+    environment = without("AWS_REGION", "AWS_DEFAULT_REGION")
+
+    assert "AWS_REGION" in mend_line(run_playlists("table", "check", environment=environment))
+
+
+def test_unknown_profile_is_told(endpoint_url: str) -> None:
+    assert "nobody" in mend_line(run_playlists("table", "check", environment=without(AWS_PROFILE="nobody")))
+
+
+def test_port_in_use_is_told(endpoint_url: str, table_name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+
+        line = mend_line(run_playlists("serve", "--port", port, environment=without(PLAYLISTS_TABLE_NAME=table_name)))
+
+    assert port in line
+    assert "--port" in line
+
+
+def test_table_is_created_once_and_then_checked(endpoint_url: str) -> None:
+    environment = without(PLAYLISTS_TABLE_NAME="made_by_the_command")
+
+    answers = [run_playlists("table", verb, environment=environment) for verb in ("create", "create", "check")]
+
+    assert [answer.returncode for answer in answers] == [0, 0, 0]
+    assert [answer.stdout.strip() for answer in answers] == [
+        "table 'made_by_the_command' created",
+        "table 'made_by_the_command' was there already",
+        "table 'made_by_the_command' can be used",
+    ]
+
+
+def test_openapi_prints_the_kept_document(endpoint_url: str) -> None:
+    printed = run_playlists("openapi")
+
+    assert printed.stdout == (PROJECT / "openapi" / "openapi.json").read_text()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_serve_ends_with_exit_code_0_on_sigterm(
+    playlists: PlaylistRepository, table_name: str, workers: str
+) -> None:
+    environment = without(PLAYLISTS_TABLE_NAME=table_name)
+
+    with running_playlists("serve", "--workers", workers, environment=environment) as (url, process):
+        async with httpx2.AsyncClient() as http:
+            assert (await http.get(f"{url}/livez")).status_code == 200
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_dev_serves_the_examples_on_its_own_engine_and_takes_it_along(
+    endpoint_url: str, number: signal.Signals
+) -> None:
+    environment = without("AWS_ENDPOINT_URL_DYNAMODB", AWS_PROFILE="some-profile-of-the-user")
+
+    with running_playlists("dev", environment=environment) as (url, process):
+        engine = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+        async with httpx2.AsyncClient(base_url=url) as http:
+            renamed = await http.patch("/playlists/PLAYLIST_1", json={"playlist_name": "Road Trip"})
+            stale = await http.patch("/playlists/PLAYLIST_1", json={"playlist_name": "Late", "playlist_version": 1})
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=20)
+
+    assert (renamed.status_code, stale.status_code) == (200, 409)
+    assert output.count("curl ") == 3
+    assert process.returncode == 0, output
+    assert not Path(f"/proc/{engine}").exists()
+
+
+def test_embedded_engine_that_is_not_installed_is_told(endpoint_url: str, tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match="make run"), running_engine(tmp_path / "ministack"):
+        pass
