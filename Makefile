@@ -1,13 +1,14 @@
 # Two commands are enough: `make run` and `make test`. The others are for those who change the service.
 .DEFAULT_GOAL := help
-.PHONY: help run test verify lint format types lock openapi clean
+# Made by these commands, with no file of that name.
+.PHONY: help run test verify lint format format-check types lock openapi clean
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 run: .venv/run .venv-engine/run ## try the service: embedded DynamoDB, example playlists, docs page (PORT=8080)
 	@exec $(BIN)/playlists dev --port $(PORT)
@@ -24,6 +25,9 @@ lint: .venv/test ## ruff's rules
 
 format: .venv/test ## ruff's format, written
 	@$(BIN)/ruff format .
+
+format-check: .venv/test ## ruff's format, looked at only
+	@$(BIN)/ruff format --check .
 
 types: .venv/test ## mypy, strict
 	@$(BIN)/mypy

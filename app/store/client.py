@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
 
 
-class CorruptAnswer(BotoCoreError):
+class CorruptAnswer(BotoCoreError):  # type: ignore[misc]
     """An answer that was damaged on its way; botocore would take it for one without content."""
 
-    fmt = "the answer to {operation} does not have the content that was sent"
+    fmt = "{event} does not have the content that was sent"
 
 
 @asynccontextmanager
@@ -43,7 +43,7 @@ async def open_client(settings: Settings) -> "AsyncIterator[DynamoDBClient]":
         yield client
 
 
-def _check_integrity(response_dict: dict[str, Any] | None, operation_name: str = "", **_: Any) -> None:
+def _check_integrity(response_dict: dict[str, Any] | None, event_name: str, **_: Any) -> None:
     """Hold an answer against its checksum, which botocore leaves to the retries that are off here.
 
     Without it (an engine or a proxy that sends none) the content has to be JSON at least: botocore
@@ -58,7 +58,7 @@ def _check_integrity(response_dict: dict[str, Any] | None, operation_name: str =
     else:
         intact = response_dict["status_code"] != 200 or _is_json(body)
     if not intact:
-        raise CorruptAnswer(operation=operation_name)
+        raise CorruptAnswer(event=event_name)
 
 
 def _is_json(body: bytes) -> bool:
