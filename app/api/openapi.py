@@ -30,8 +30,8 @@ Playlists on a shared DynamoDB table, with optimistic locking: two writers of on
 silently overwrite each other.
 
 Every answer with a playlist has an `ETag` that names its state. Send it back as `If-Match`, and
-your change is made only if that state is still the current one. If it is not, the answer (409 or
-412) carries the current playlist and its entity-tag: merge, and retry with that.
+your change is made only if that state is still the current one. If it is not, the answer is a
+conflict that carries the current playlist and its entity-tag: merge, and retry with that.
 """
 _REFERENCES = "#/components/schemas/{model}"
 _MODELS: tuple[type[BaseModel], ...] = (
@@ -121,7 +121,8 @@ def playlist_answer(description: str, *, created: bool = False) -> dict[str, Any
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     """The responses for these problem codes and for those that may come everywhere, by status."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for kind in sorted((PROBLEM_TYPES[code] for code in (*codes, *_EVERYWHERE)), key=lambda kind: kind.status):
+    kinds = [PROBLEM_TYPES[code] for code in dict.fromkeys((*codes, *_EVERYWHERE))]
+    for kind in sorted(kinds, key=lambda kind: kind.status):
         response = responses.setdefault(
             kind.status,
             {"description": "", "content": {PROBLEM_MEDIA_TYPE: {"schema": {"oneOf": []}, "examples": {}}}},

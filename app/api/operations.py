@@ -14,13 +14,13 @@ router = APIRouter(tags=["operations"])
 _PROBE_KEY = ("READINESS_PROBE", "INFO_")
 
 
-@router.get("/livez")
+@router.get("/livez", summary="Liveness")
 async def get_liveness() -> Liveness:
     """Whether the process is alive; asks nobody else."""
     return Liveness(status="alive")
 
 
-@router.get("/readyz", responses=problems())
+@router.get("/readyz", summary="Readiness", responses=problems())
 async def get_readiness(request: Request) -> Liveness:
     """Whether the DynamoDB table can be read: one GetItem of a key that nothing has."""
     table: DynamoDBTable = request.state.table

@@ -19,6 +19,25 @@ router = APIRouter(prefix="/playlists", tags=["playlists"])
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
+# Problem codes that operations have in common.
+_OF_ONE = ("malformed-request", "playlist-not-found")
+_WITH_BODY = (
+    "malformed-request",
+    "body-too-large",
+    "unsupported-media-type",
+    "invalid-request",
+    "playlist-too-large",
+    "outcome-unknown",
+)
+_CONDITIONAL = (
+    "malformed-request",
+    "edit-conflict",
+    "unwritable-item",
+    "precondition-failed",
+    "precondition-required",
+    "outcome-unknown",
+)
+
 _EXAMPLE_TRACKS = ["ALBUM_1/TRACK_1", "ALBUM_2/TRACK_7"]
 
 
@@ -41,17 +60,11 @@ def state_headers(playlist: Playlist) -> dict[str, str]:
 
 @router.post(
     "",
+    summary="Create a playlist",
     status_code=201,
     responses={
         201: playlist_answer("The new playlist, at version 1.", created=True),
-        **problems(
-            "malformed-request",
-            "playlist-too-large",
-            "body-too-large",
-            "unsupported-media-type",
-            "invalid-request",
-            "outcome-unknown",
-        ),
+        **problems(*_WITH_BODY),
     },
     openapi_extra=request_body(
         NewPlaylist,
@@ -74,13 +87,13 @@ _READ: dict[str, Any] = {
     "responses": {
         200: playlist_answer("The playlist."),
         304: {"description": "`If-None-Match` names the current state."},
-        **problems("malformed-request", "playlist-not-found"),
+        **problems(*_OF_ONE),
     }
 }
 
 
-@router.get("/{playlist_token}", **_READ)
-@router.head("/{playlist_token}", name="head_playlist", **_READ)
+@router.head("/{playlist_token}", name="head_playlist", summary="Read a playlist's headers", **_READ)
+@router.get("/{playlist_token}", summary="Read a playlist", **_READ)
 async def get_playlist(
     playlist_token: PlaylistToken, preconditions: RequestPreconditions, playlists: Playlists
 ) -> Response:
@@ -93,22 +106,10 @@ async def get_playlist(
 
 @router.patch(
     "/{playlist_token}",
+    summary="Rename or edit a playlist",
     responses={
         200: playlist_answer("The playlist after the change; as it was if the change changes nothing."),
-        **problems(
-            "malformed-request",
-            "playlist-not-found",
-            "edit-conflict",
-            "version-conflict",
-            "unwritable-item",
-            "precondition-failed",
-            "playlist-too-large",
-            "body-too-large",
-            "unsupported-media-type",
-            "invalid-request",
-            "precondition-required",
-            "outcome-unknown",
-        ),
+        **problems(*_OF_ONE, *_WITH_BODY, *_CONDITIONAL, "version-conflict"),
     },
     openapi_extra=request_body(
         PlaylistMergePatch,
@@ -143,23 +144,11 @@ async def edit_playlist(
 
 @router.put(
     "/{playlist_token}",
+    summary="Create or replace a playlist",
     responses={
         200: playlist_answer("The playlist after its replacement."),
         201: playlist_answer("The new playlist, at version 1.", created=True),
-        **problems(
-            "malformed-request",
-            "edit-conflict",
-            "version-conflict",
-            "playlist-exists",
-            "unwritable-item",
-            "precondition-failed",
-            "playlist-too-large",
-            "body-too-large",
-            "unsupported-media-type",
-            "invalid-request",
-            "precondition-required",
-            "outcome-unknown",
-        ),
+        **problems(*_WITH_BODY, *_CONDITIONAL, "version-conflict", "playlist-exists"),
     },
     openapi_extra=request_body(
         PlaylistReplacement,
@@ -198,18 +187,11 @@ async def put_playlist(
 
 @router.delete(
     "/{playlist_token}",
+    summary="Delete a playlist",
     status_code=204,
     responses={
         204: {"description": "The playlist is gone."},
-        **problems(
-            "malformed-request",
-            "playlist-not-found",
-            "edit-conflict",
-            "unwritable-item",
-            "precondition-failed",
-            "precondition-required",
-            "outcome-unknown",
-        ),
+        **problems(*_OF_ONE, *_CONDITIONAL),
     },
 )
 async def delete_playlist(
