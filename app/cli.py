@@ -17,6 +17,7 @@ import uvicorn
 from app.examples import add_examples
 from app.main import create_app
 from app.settings import InvalidSettings, Settings, load_settings
+from app.store.attempts import Attempts
 from app.store.client import open_client
 from app.store.dynamodb import DynamoDBTable
 from app.store.embedded import EngineUnavailable, point_sdk_at, running_engine
@@ -154,7 +155,7 @@ curl -i {url}/playlists/PLAYLIST_1
 async def _prepare(settings: Settings) -> None:
     async with _client(settings) as client:
         await create_table(client, settings.table_name)
-        await add_examples(PlaylistRepository(DynamoDBTable(client, settings.table_name)))
+        await add_examples(PlaylistRepository(DynamoDBTable(client, settings.table_name), Attempts(settings)))
 
 
 async def _create(settings: Settings) -> bool:

@@ -14,6 +14,7 @@ from app.api.openapi import TITLE, openapi_document, operation_id
 from app.api.problems import add_problem_handlers
 from app.api.request_id import RequestIdMiddleware
 from app.settings import Settings, load_settings
+from app.store.attempts import Attempts
 from app.store.client import open_client
 from app.store.dynamodb import DynamoDBTable
 from app.store.playlists import PlaylistRepository
@@ -37,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with open_client(settings) as client:
             table = DynamoDBTable(client, settings.table_name)
             yield State(
-                playlists=PlaylistRepository(table),
+                playlists=PlaylistRepository(table, Attempts(settings)),
                 table=table,
                 require_precondition=settings.require_precondition,
                 track_token_pattern=None if pattern is None else re.compile(pattern),

@@ -49,7 +49,19 @@ class Settings(BaseSettings):
         default=1.0, gt=0, le=60, description="Longest wait for a connection to DynamoDB."
     )
     read_timeout_seconds: float = Field(
-        default=2.0, gt=0, le=60, description="Longest silence of DynamoDB while it answers."
+        default=1.0, gt=0, le=60, description="Longest silence of DynamoDB while it answers."
+    )
+    request_deadline_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="All the time that a request may take with DynamoDB, retries included."
+    )
+    max_attempts: int = Field(default=4, ge=1, le=100, description="Attempts at one call to DynamoDB at most.")
+    retry_base_delay_seconds: float = Field(
+        default=0.05, gt=0, le=10, description="Back-off before the first retry; doubles with each, with full jitter."
+    )
+    retry_budget: int = Field(
+        default=100,
+        ge=0,
+        description="Retries that a process may make in a row; ten successes earn one back.",
     )
     max_connections: int = Field(
         default=64, ge=1, le=10_000, description="Connections to DynamoDB that one process keeps at most."

@@ -10,6 +10,7 @@ import pytest
 
 from app.main import create_app
 from app.settings import Settings, load_settings
+from app.store.attempts import Attempts
 from app.store.client import open_client
 from app.store.dynamodb import DynamoDBTable
 from app.store.embedded import point_sdk_at
@@ -56,7 +57,7 @@ async def table_name(client: "DynamoDBClient") -> AsyncIterator[str]:
 
 @pytest.fixture
 def playlists(client: "DynamoDBClient", table_name: str) -> PlaylistRepository:
-    return PlaylistRepository(DynamoDBTable(client, table_name))
+    return PlaylistRepository(DynamoDBTable(client, table_name), Attempts(load_settings()))
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ async def http(settings: Settings, interruptions: Interruptions) -> AsyncIterato
     app = create_app(settings)
     async with app.router.lifespan_context(app) as state:
         assert state is not None
-        served = {**state, "table": interruptions, "playlists": PlaylistRepository(interruptions)}
+        served = {**state, "table": interruptions, "playlists": PlaylistRepository(interruptions, Attempts(settings))}
 
         async def with_state(scope: Any, receive: Any, send: Any) -> None:
             await app({**scope, "state": dict(served)}, receive, send)

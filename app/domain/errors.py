@@ -117,11 +117,12 @@ class Throttled(PlaylistError):
 
 
 class StorageUnavailable(PlaylistError):
-    """`cause` is for the operator's log, never for the client."""
+    """`cause` is for the operator's log, never for the client; `passing` says that a retry may help at once."""
 
-    def __init__(self, cause: str) -> None:
+    def __init__(self, cause: str, *, passing: bool = True) -> None:
         super().__init__("DynamoDB could not be reached or refused to serve. Nothing was written: retry later.")
         self.cause = cause
+        self.passing = passing
 
 
 class OutcomeUnknown(PlaylistError):

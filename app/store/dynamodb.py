@@ -39,6 +39,13 @@ _THROTTLING_CODES = {
     "RequestLimitExceeded",
     "ThrottlingException",
 }
+# Refused because of another write that was under way, or with credentials that are refreshed by then.
+_PASSING_REFUSALS = {
+    "ExpiredTokenException",
+    "ReplicatedWriteConflictException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _NOT_APPLIED_STATUSES = range(400, 500)
 CREDENTIALS_ERRORS = (
@@ -53,11 +60,15 @@ _CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 
 
 class ConditionFailed(Exception):
-    """ConditionalCheckFailedException, with the item that the condition was judged against."""
+    """ConditionalCheckFailedException, with the item that the condition was judged against.
+
+    `uncertain` if an earlier attempt at the same write may have been applied.
+    """
 
     def __init__(self, item: Item | None) -> None:
         super().__init__("the condition did not hold")
         self.item = item
+        self.uncertain = False
 
 
 class DynamoDBTable:
@@ -139,7 +150,7 @@ def _failure(error: Exception, *, written: bool) -> PlaylistError | None:
                 return PlaylistTooLarge(size=None, limit=ITEM_SIZE_LIMIT)
             return None
         if error.response["ResponseMetadata"]["HTTPStatusCode"] in _NOT_APPLIED_STATUSES:
-            return StorageUnavailable(cause)
+            return StorageUnavailable(cause, passing=_code(error) in _PASSING_REFUSALS)
     elif isinstance(error, ParamValidationError):
         return None
     elif _never_sent(error):

@@ -12,55 +12,46 @@ from datetime import UTC, datetime
 from app.domain.errors import (
     EditConflict,
     InvalidPlaylistToken,
+    OutcomeUnknown,
     PlaylistExists,
     PlaylistNotFound,
     PlaylistTooLarge,
+    StorageUnavailable,
+    Throttled,
     UnwritableItem,
 )
 from app.domain.playlist import Playlist, PlaylistContent, playlist_token_fault
 from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
+from app.store.attempts import Attempts, Deadline
 from app.store.dynamodb import ConditionFailed, DynamoDBTable
 from app.store.items import (
     ITEM_SIZE_LIMIT,
     NO_SUCH_ITEM,
     PARTITION_KEY_SIZE_LIMIT,
     PLAYLIST_SORT_KEY,
-    Condition,
     Item,
     StoredPlaylist,
 )
 
 
 class PlaylistRepository:
-    """Playlists by token. Every method may raise Throttled and StorageUnavailable, every write
-    OutcomeUnknown besides."""
+    """Playlists by token. Every method may raise Throttled and StorageUnavailable, which mean that
+    nothing was written; every write may raise OutcomeUnknown besides."""
 
-    def __init__(self, table: DynamoDBTable) -> None:
+    def __init__(self, table: DynamoDBTable, attempts: Attempts) -> None:
         self._table = table
+        self._attempts = attempts
 
     async def get(self, playlist_token: str) -> Playlist:
         """The current state, strongly consistent. Raises PlaylistNotFound."""
-        return (await self._load(playlist_token)).playlist
+        return (await self._load(playlist_token, self._attempts.deadline())).playlist
 
     async def create(self, playlist_token: str, content: PlaylistContent, *, playlist_owner: str) -> Playlist:
         """Write a new playlist at version 1.
 
         Raises InvalidPlaylistToken, PlaylistExists, PlaylistTooLarge.
         """
-        if fault := playlist_token_fault(playlist_token):
-            raise InvalidPlaylistToken(fault)
-        stored = StoredPlaylist.created(
-            playlist_token,
-            content,
-            playlist_owner=playlist_owner,
-            write_token=_new_write_token(),
-            written_at=_now(),
-        )
-        try:
-            await self._save(stored, condition=NO_SUCH_ITEM)
-        except ConditionFailed as lost:
-            raise PlaylistExists(current=_playlist_in(lost.item)) from lost
-        return stored.playlist
+        return await self._create(playlist_token, content, playlist_owner, self._attempts.deadline())
 
     async def update(
         self,
@@ -76,22 +67,7 @@ class PlaylistRepository:
         `preconditions` raise, EditConflict (never retried here: a blind retry would overwrite what
         the caller has not seen), UnwritableItem, PlaylistTooLarge, or whatever `change` raises.
         """
-        # Read.
-        stored = await self._load(playlist_token)
-        preconditions.check(stored.playlist)
-        # Modify.
-        changed = change(stored.playlist)
-        if changed.has_content_of(stored.playlist):
-            return stored.playlist
-        if stored.playlist.playlist_version is None:
-            raise UnwritableItem(current=stored.playlist)
-        # Write.
-        successor = stored.followed_by(changed, write_token=_new_write_token(), written_at=_now())
-        try:
-            await self._save(successor, condition=stored.still_current())
-        except ConditionFailed as lost:
-            raise _lost(lost, read=stored.playlist, preconditions=preconditions) from lost
-        return successor.playlist
+        return await self._update(playlist_token, change, preconditions, self._attempts.deadline())
 
     async def put(
         self,
@@ -106,12 +82,13 @@ class PlaylistRepository:
         The owner is kept where there is one to replace. Raises as `create` and `update` do; where
         there is no playlist, preconditions are held against that.
         """
+        deadline = self._attempts.deadline()
         try:
-            return await self.update(playlist_token, content.replace, preconditions=preconditions), False
+            return await self._update(playlist_token, content.replace, preconditions, deadline), False
         except PlaylistNotFound:
             preconditions.check(None)
         try:
-            return await self.create(playlist_token, content, playlist_owner=playlist_owner), True
+            return await self._create(playlist_token, content, playlist_owner, deadline), True
         except PlaylistExists as lost:
             preconditions.check(lost.current)
             raise
@@ -121,36 +98,137 @@ class PlaylistRepository:
 
         Raises PlaylistNotFound, what `preconditions` raise, EditConflict, UnwritableItem.
         """
-        stored = await self._load(playlist_token)
+        deadline = self._attempts.deadline()
+        stored = await self._load(playlist_token, deadline)
         preconditions.check(stored.playlist)
         if stored.playlist.playlist_version is None:
             raise UnwritableItem(current=stored.playlist)
         try:
-            await self._table.delete_item(playlist_token, PLAYLIST_SORT_KEY, stored.still_current())
+            await self._remove(stored, deadline)
         except ConditionFailed as lost:
-            raise _lost(lost, read=stored.playlist, preconditions=preconditions) from lost
+            raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
 
-    async def _load(self, playlist_token: str) -> StoredPlaylist:
+    async def _load(self, playlist_token: str, deadline: Deadline) -> StoredPlaylist:
         if len(playlist_token.encode()) > PARTITION_KEY_SIZE_LIMIT:
             raise PlaylistNotFound(playlist_token)
-        item = await self._table.get_item(playlist_token, PLAYLIST_SORT_KEY)
+        item = await self._attempts.read(lambda: self._table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline)
         if item is None:
             raise PlaylistNotFound(playlist_token)
         return StoredPlaylist.from_item(item)
 
-    async def _save(self, stored: StoredPlaylist, *, condition: Condition) -> None:
-        if stored.size > ITEM_SIZE_LIMIT:
-            raise PlaylistTooLarge(size=stored.size, limit=ITEM_SIZE_LIMIT)
-        await self._table.put_item(stored.item, condition)
+    async def _update(
+        self,
+        playlist_token: str,
+        change: Callable[[Playlist], Playlist],
+        preconditions: Preconditions,
+        deadline: Deadline,
+    ) -> Playlist:
+        # Read.
+        stored = await self._load(playlist_token, deadline)
+        preconditions.check(stored.playlist)
+        # Modify.
+        changed = change(stored.playlist)
+        if changed.has_content_of(stored.playlist):
+            return stored.playlist
+        if stored.playlist.playlist_version is None:
+            raise UnwritableItem(current=stored.playlist)
+        # Write.
+        successor = stored.followed_by(changed, write_token=_new_write_token(), written_at=_now())
+        try:
+            await self._save(successor, read=stored, deadline=deadline)
+        except ConditionFailed as lost:
+            raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
+        return successor.playlist
+
+    async def _create(
+        self, playlist_token: str, content: PlaylistContent, playlist_owner: str, deadline: Deadline
+    ) -> Playlist:
+        if fault := playlist_token_fault(playlist_token):
+            raise InvalidPlaylistToken(fault)
+        stored = StoredPlaylist.created(
+            playlist_token,
+            content,
+            playlist_owner=playlist_owner,
+            write_token=_new_write_token(),
+            written_at=_now(),
+        )
+        try:
+            await self._save(stored, read=None, deadline=deadline)
+        except ConditionFailed as lost:
+            raise PlaylistExists(current=_playlist_in(lost.item)) from lost
+        return stored.playlist
+
+    async def _save(self, successor: StoredPlaylist, *, read: StoredPlaylist | None, deadline: Deadline) -> None:
+        """Put the item if the table still holds what was read; return once it is known to have been put.
+
+        Raises ConditionFailed only if the item is known never to have been put, OutcomeUnknown if
+        neither is known.
+        """
+        if successor.size > ITEM_SIZE_LIMIT:
+            raise PlaylistTooLarge(size=successor.size, limit=ITEM_SIZE_LIMIT)
+        condition = NO_SUCH_ITEM if read is None else read.still_current()
+        try:
+            return await self._attempts.write(lambda: self._table.put_item(successor.item, condition), deadline)
+        except ConditionFailed as lost:
+            met = _stored_in(lost.item)
+            uncertain = lost.uncertain
+        except OutcomeUnknown as unknown:
+            met = await self._settle(successor, unknown, deadline)
+            if met is None if read is None else met is not None and met.is_state_of(read):
+                raise  # The condition still holds, so an attempt that is under way may yet be applied.
+            uncertain = True
+        if met is not None and successor.recent_writes[0] in met.recent_writes:
+            return None
+        if uncertain and (met is None or read is None or not met.rules_out_write_from(read)):
+            raise OutcomeUnknown("the condition failed, and the item cannot tell whether an attempt was applied")
+        raise ConditionFailed(None if met is None else met.item)
+
+    async def _remove(self, stored: StoredPlaylist, deadline: Deadline) -> None:
+        """Delete the item if the table still holds it; raises as `_save` does."""
+        playlist_token, condition = stored.playlist.playlist_token, stored.still_current()
+        try:
+            return await self._attempts.write(
+                lambda: self._table.delete_item(playlist_token, PLAYLIST_SORT_KEY, condition), deadline
+            )
+        except ConditionFailed as lost:
+            met = _stored_in(lost.item)
+            uncertain = lost.uncertain
+        except OutcomeUnknown as unknown:
+            met = await self._settle(stored, unknown, deadline)
+            if met is not None and met.is_state_of(stored):
+                raise
+            uncertain = True
+        if uncertain and met is None:
+            return None
+        if uncertain and met is not None and not met.rules_out_deletion_from(stored):
+            raise OutcomeUnknown("the condition failed, and the item may be one that was made after our deletion")
+        raise ConditionFailed(None if met is None else met.item)
+
+    async def _settle(
+        self, written: StoredPlaylist, unknown: OutcomeUnknown, deadline: Deadline
+    ) -> StoredPlaylist | None:
+        """What the table holds after a write whose outcome is unknown."""
+        playlist_token = written.playlist.playlist_token
+        try:
+            item = await self._attempts.settle(
+                lambda: self._table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline
+            )
+        except (StorageUnavailable, Throttled):
+            raise unknown from None
+        return _stored_in(item)
 
 
-def _lost(lost: ConditionFailed, *, read: Playlist, preconditions: Preconditions) -> Exception:
+def _conflict(lost: ConditionFailed, *, read: Playlist, preconditions: Preconditions) -> Exception:
     """Why the write lost: gone, a precondition that no longer holds, or another writer."""
     current = _playlist_in(lost.item)
     if current is None:
         return PlaylistNotFound(read.playlist_token)
     preconditions.check(current, read=read)
     return EditConflict(current=current, read=read)
+
+
+def _stored_in(item: Item | None) -> StoredPlaylist | None:
+    return None if item is None else StoredPlaylist.from_item(item)
 
 
 def _playlist_in(item: Item | None) -> Playlist | None:

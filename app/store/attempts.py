@@ -1,0 +1,117 @@
+"""Attempts at a call: bounded in number, by a budget and by the request's deadline.
+
+The SDK makes single attempts, so that this loop knows the outcome of each. What decides about a
+write is whether any attempt may have been applied: it is `uncertain` from then on.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from app.domain.errors import OutcomeUnknown, StorageUnavailable, Throttled
+from app.settings import Settings
+from app.store.dynamodb import ConditionFailed
+
+Answer = TypeVar("Answer")
+
+# What is left of a request's time for the read that settles an unknown outcome.
+_SHARE_FOR_SETTLING = 0.2
+_LONGEST_DELAY_SECONDS = 1.0
+_BUDGET_EARNED_BY_SUCCESS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a request has to be answered, and until when it may attempt what it was sent for (loop time)."""
+
+    work: float
+    end: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        now = asyncio.get_running_loop().time()
+        return cls(work=now + seconds * (1 - _SHARE_FOR_SETTLING), end=now + seconds)
+
+
+class Attempts:
+    """The retry policy of a process, with its retry budget.
+
+    The budget keeps retries from multiplying the load on a table that is failing already: each
+    retry takes one from it, each success gives back a tenth.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._deadline_seconds = settings.request_deadline_seconds
+        self._most = settings.max_attempts
+        self._base_delay = settings.retry_base_delay_seconds
+        self._full_budget = self._budget = float(settings.retry_budget)
+
+    def deadline(self) -> Deadline:
+        """The deadline of a request that starts now."""
+        return Deadline.after(self._deadline_seconds)
+
+    async def read(self, call: Callable[[], Awaitable[Answer]], deadline: Deadline) -> Answer:
+        """Repeat a read until it is answered. Raises Throttled, StorageUnavailable."""
+        attempt = 1
+        while True:
+            try:
+                return await self._made(call, deadline.work)
+            except TimeoutError as error:
+                raise StorageUnavailable("no answer to a read before the deadline") from error
+            except (Throttled, StorageUnavailable) as failure:
+                if not await self._may_repeat(attempt, failure, deadline):
+                    raise
+            attempt += 1
+
+    async def write(self, call: Callable[[], Awaitable[None]], deadline: Deadline) -> None:
+        """Repeat a conditional write until its outcome is known.
+
+        Raises ConditionFailed, `uncertain` if an earlier attempt may have been applied; Throttled or
+        StorageUnavailable if no attempt can have been; OutcomeUnknown otherwise.
+        """
+        unknown: OutcomeUnknown | None = None
+        failure: Throttled | StorageUnavailable | OutcomeUnknown
+        attempt = 1
+        while True:
+            try:
+                return await self._made(call, deadline.work)
+            except ConditionFailed as lost:
+                lost.uncertain = unknown is not None
+                raise
+            except TimeoutError:
+                failure = unknown = OutcomeUnknown("no answer to a write before the deadline")
+            except OutcomeUnknown as error:
+                failure = unknown = error
+            except (Throttled, StorageUnavailable) as error:
+                failure = error
+            if not await self._may_repeat(attempt, failure, deadline):
+                raise unknown or failure
+            attempt += 1
+
+    async def settle(self, read: Callable[[], Awaitable[Answer]], deadline: Deadline) -> Answer:
+        """Read once to find out how a write ended, in the time that is kept for it. Raises as `read`."""
+        try:
+            return await self._made(read, deadline.end)
+        except TimeoutError as error:
+            raise StorageUnavailable("no answer to a read before the deadline") from error
+
+    async def _made(self, call: Callable[[], Awaitable[Answer]], until: float) -> Answer:
+        async with asyncio.timeout_at(until):
+            answer = await call()
+        self._budget = min(self._full_budget, self._budget + _BUDGET_EARNED_BY_SUCCESS)
+        return answer
+
+    async def _may_repeat(self, attempt: int, failure: Exception, deadline: Deadline) -> bool:
+        """Wait for the next attempt, or say that there is none."""
+        if isinstance(failure, StorageUnavailable) and not failure.passing:
+            return False
+        # Full jitter: writers that failed together do not come back together.
+        delay = random.uniform(0, min(_LONGEST_DELAY_SECONDS, self._base_delay * 2**attempt))  # noqa: S311
+        in_time = asyncio.get_running_loop().time() + delay < deadline.work
+        if attempt >= self._most or self._budget < 1 or not in_time:
+            return False
+        self._budget -= 1
+        await asyncio.sleep(delay)
+        return True
