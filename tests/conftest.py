@@ -61,8 +61,8 @@ def playlists(client: "DynamoDBClient", table_name: str) -> PlaylistRepository:
 
 
 @pytest.fixture
-def other_program(table_name: str) -> OtherProgram:
-    return OtherProgram(table_name)
+def other_program(endpoint_url: str, table_name: str) -> OtherProgram:
+    return OtherProgram(endpoint_url, table_name)
 
 
 class Interruptions(DynamoDBTable):

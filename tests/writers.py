@@ -10,8 +10,8 @@ from app.store.items import Item
 class OtherProgram:
     """Another program on the table. It knows the first five attributes only, as Tempest's do."""
 
-    def __init__(self, table_name: str) -> None:
-        self._client: Any = boto3.client("dynamodb", region_name="us-east-1")
+    def __init__(self, endpoint_url: str, table_name: str) -> None:
+        self._client: Any = boto3.client("dynamodb", region_name="us-east-1", endpoint_url=endpoint_url)
         self._table_name = table_name
 
     def put(self, item: Item) -> None:

@@ -1,0 +1,443 @@
+"""Every answer is true: forced interleavings of lost answers, other writers, and our own retries."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import pytest
+
+from app.domain.errors import (
+    EditConflict,
+    OutcomeUnknown,
+    PlaylistError,
+    PlaylistExists,
+    PlaylistNotFound,
+    StorageUnavailable,
+    Throttled,
+)
+from app.domain.playlist import Playlist, PlaylistContent
+from app.settings import Settings
+from app.store.items import Item
+from app.store.playlists import PlaylistRepository
+from tests.faults.proxy import APPLIED_AND_LOST, NOT_APPLIED_AND_UNKNOWN, Fault, FaultProxy, Script
+from tests.writers import OtherProgram
+
+MINE = PlaylistContent("Mine", ("A/1",))
+LOST = pytest.mark.parametrize("fault", APPLIED_AND_LOST, ids=lambda fault: fault.name)
+
+
+def renamed(playlist: Playlist) -> Playlist:
+    return playlist.renamed("Ours")
+
+
+def our_writes(other_program: OtherProgram, count: int) -> Callable[[], None]:
+    """As many writes by other instances of this service: each raises the version and enters the window."""
+
+    def write() -> None:
+        item = other_program.read("p1")
+        assert item is not None
+        for number in range(count):
+            window = [{"S": f"other_token_{number:04}"}, *item["recent_writes"]["L"]][:16]
+            version = int(item["playlist_version"]["N"]) + 1
+            item |= {
+                "playlist_version": {"N": str(version)},
+                "playlist_name": {"S": f"Other {number}"},
+                "recent_writes": {"L": window},
+            }
+        other_program.put(item)
+
+    return write
+
+
+def recreated_at(other_program: OtherProgram, version: int) -> Callable[[], None]:
+    """Another instance deletes the playlist and makes it again."""
+
+    def recreate() -> None:
+        item = other_program.read("p1")
+        assert item is not None
+        other_program.delete("p1")
+        other_program.put(
+            {
+                **item,
+                "playlist_name": {"S": "Another"},
+                "playlist_version": {"N": str(version)},
+                "recent_writes": {"L": [{"S": "another_creation"}]},
+                "created_at": {"S": "2030-01-01T00:00:00.000Z"},
+            }
+        )
+
+    return recreate
+
+
+class TestUpdate:
+    @LOST
+    async def test_own_write_whose_answer_was_lost_is_success(
+        self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([fault])
+
+        answered = await faulty.update("p1", renamed)
+
+        assert answered == await playlists.get("p1")
+        assert (answered.playlist_name, answered.playlist_version) == ("Ours", 2)
+
+    @pytest.mark.parametrize("fault", NOT_APPLIED_AND_UNKNOWN, ids=lambda fault: fault.name)
+    async def test_write_that_got_lost_on_its_way_is_made_by_the_retry(
+        self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([fault])
+
+        assert (await faulty.update("p1", renamed)).playlist_version == 2
+        assert (await playlists.get("p1")).playlist_name == "Ours"
+
+    @pytest.mark.parametrize("count", [1, 15])
+    @LOST
+    async def test_own_write_is_success_also_when_others_have_written_since(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        other_program: OtherProgram,
+        fault: Fault,
+        count: int,
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([fault, Fault.THROTTLE], after={0: our_writes(other_program, count)})
+        if fault is Fault.HANG_AFTER:
+            # The act comes when the hanging ends; there is no gap to act in.
+            proxy.plan = Script([Fault.DROP_RESPONSE], after={0: our_writes(other_program, count)})
+
+        answered = await faulty.update("p1", renamed)
+
+        assert (answered.playlist_name, answered.playlist_version) == ("Ours", 2)
+        assert (await playlists.get("p1")).playlist_version == 2 + count
+
+    @pytest.mark.parametrize("count", [16, 17])
+    async def test_own_write_pushed_out_of_the_window_has_an_unknown_outcome(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        other_program: OtherProgram,
+        count: int,
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([Fault.DROP_RESPONSE], after={0: our_writes(other_program, count)})
+
+        with pytest.raises(OutcomeUnknown):
+            await faulty.update("p1", renamed)
+
+    @pytest.mark.parametrize("count", [1, 15])
+    async def test_rival_is_a_conflict_where_the_window_proves_that_ours_never_landed(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        other_program: OtherProgram,
+        count: int,
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([Fault.RESET_BEFORE], after={0: our_writes(other_program, count)})
+
+        with pytest.raises(EditConflict) as conflict:
+            await faulty.update("p1", renamed)
+
+        assert conflict.value.current == await playlists.get("p1")
+
+    async def test_rival_is_a_conflict_where_the_version_proves_that_ours_never_landed(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        other_program: OtherProgram,
+    ) -> None:
+        # The first write of ours to the item: there is no token that the window could still hold.
+        other_program.put_playlist("p1", created_at={"S": "2026-01-01T00:00:00.000Z"})
+        proxy.plan = Script([Fault.RESET_BEFORE], after={0: lambda: other_program.rename_in_place("p1", "Rival")})
+
+        with pytest.raises(EditConflict):
+            await faulty.update("p1", renamed)
+
+    async def test_sixteen_rivals_prove_nothing(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        other_program: OtherProgram,
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([Fault.RESET_BEFORE], after={0: our_writes(other_program, 16)})
+
+        with pytest.raises(OutcomeUnknown):
+            await faulty.update("p1", renamed)
+
+    @pytest.mark.parametrize("fault", [Fault.DROP_RESPONSE, Fault.RESET_BEFORE], ids=lambda fault: fault.name)
+    @pytest.mark.parametrize("act", ["PutItem by another program", "delete", "delete and re-creation"])
+    async def test_what_hides_the_window_leaves_the_outcome_unknown(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        other_program: OtherProgram,
+        fault: Fault,
+        act: str,
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        acts: dict[str, Callable[[], object]] = {
+            "PutItem by another program": lambda: other_program.put_playlist("p1", playlist_version={"N": "2"}),
+            "delete": lambda: other_program.delete("p1"),
+            "delete and re-creation": recreated_at(other_program, 2),
+        }
+        proxy.plan = Script([fault], after={0: acts[act]})
+
+        with pytest.raises(OutcomeUnknown):
+            await faulty.update("p1", renamed)
+
+    async def test_recreation_by_a_program_without_our_attributes_proves_nothing(
+        self, faulty: PlaylistRepository, proxy: FaultProxy, other_program: OtherProgram
+    ) -> None:
+        other_program.put_playlist("p1", playlist_version={"N": "1"})
+
+        def recreate() -> None:
+            other_program.delete("p1")
+            other_program.put_playlist("p1", playlist_version={"N": "2"})
+
+        proxy.plan = Script([Fault.DROP_RESPONSE], after={0: recreate})
+
+        with pytest.raises(OutcomeUnknown):
+            await faulty.update("p1", renamed)
+
+    async def test_conflict_with_no_lost_attempt_needs_no_proof(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        other_program: OtherProgram,
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([Fault.THROTTLE], after={0: lambda: other_program.put_playlist("p1")})
+
+        with pytest.raises(EditConflict):
+            await faulty.update("p1", renamed)
+
+    @LOST
+    async def test_retries_that_are_all_throttled_after_an_applied_attempt_still_end_in_success(
+        self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([fault, *[Fault.THROTTLE] * 10])
+
+        assert (await faulty.update("p1", renamed)).playlist_version == 2
+        assert (await playlists.get("p1")).playlist_version == 2
+
+    async def test_unknown_outcome_is_never_told_as_a_throttling(
+        self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([Fault.HANG_BEFORE, *[Fault.THROTTLE] * 10])
+
+        with pytest.raises(OutcomeUnknown):
+            await faulty.update("p1", renamed)
+
+    @pytest.mark.parametrize(
+        ("fault", "error"),
+        [
+            (Fault.THROTTLE, Throttled),
+            (Fault.TRANSACTION_CONFLICT, StorageUnavailable),
+            (Fault.CLOCK_SKEW, StorageUnavailable),
+        ],
+        ids=lambda case: getattr(case, "name", ""),
+    )
+    async def test_refusals_alone_are_told_as_not_applied(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        fault: Fault,
+        error: type[PlaylistError],
+    ) -> None:
+        created = await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([fault] * 20)
+
+        with pytest.raises(error):
+            await faulty.update("p1", renamed)
+
+        assert await playlists.get("p1") == created
+
+    async def test_conflict_of_transactions_is_retried(
+        self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([Fault.TRANSACTION_CONFLICT, Fault.THROTTLE])
+
+        assert (await faulty.update("p1", renamed)).playlist_version == 2
+
+
+class TestCreate:
+    @LOST
+    async def test_own_creation_whose_answer_was_lost_is_success(
+        self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
+    ) -> None:
+        proxy.plan = Script([fault])
+
+        assert await faulty.create("p1", MINE, playlist_owner="me") == await playlists.get("p1")
+
+    async def test_creation_by_another_after_a_lost_attempt_leaves_the_outcome_unknown(
+        self, faulty: PlaylistRepository, proxy: FaultProxy, other_program: OtherProgram
+    ) -> None:
+        proxy.plan = Script([Fault.RESET_BEFORE], after={0: lambda: other_program.put_playlist("p1")})
+
+        with pytest.raises(OutcomeUnknown):
+            await faulty.create("p1", MINE, playlist_owner="me")
+
+    async def test_creation_by_another_is_a_conflict_if_no_attempt_was_lost(
+        self, faulty: PlaylistRepository, proxy: FaultProxy, other_program: OtherProgram
+    ) -> None:
+        proxy.plan = Script([Fault.THROTTLE], after={0: lambda: other_program.put_playlist("p1")})
+
+        with pytest.raises(PlaylistExists):
+            await faulty.create("p1", MINE, playlist_owner="me")
+
+
+class TestDelete:
+    @LOST
+    async def test_own_deletion_whose_answer_was_lost_is_success(
+        self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([fault])
+
+        await faulty.delete("p1")
+
+        with pytest.raises(PlaylistNotFound):
+            await playlists.get("p1")
+
+    @LOST
+    async def test_own_deletion_is_success_also_when_all_retries_are_throttled(
+        self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([fault, *[Fault.THROTTLE] * 10])
+
+        await faulty.delete("p1")
+
+    async def test_deletion_by_another_is_not_found_if_no_attempt_was_lost(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        other_program: OtherProgram,
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([Fault.THROTTLE], after={0: lambda: other_program.delete("p1")})
+
+        with pytest.raises(PlaylistNotFound):
+            await faulty.delete("p1")
+
+    async def test_rival_is_a_conflict_where_the_window_proves_that_nothing_was_deleted(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        other_program: OtherProgram,
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script([Fault.RESET_BEFORE], after={0: our_writes(other_program, 1)})
+
+        with pytest.raises(EditConflict):
+            await faulty.delete("p1")
+
+    @pytest.mark.parametrize("version", [1, 2])
+    async def test_recreation_after_a_lost_deletion_leaves_the_outcome_unknown_and_survives(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        other_program: OtherProgram,
+        version: int,
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        before: Item | None = other_program.read("p1")
+        assert before is not None
+
+        def recreate() -> None:
+            other_program.put(
+                {
+                    **before,
+                    "playlist_version": {"N": str(version)},
+                    "recent_writes": {"L": [{"S": "another_creation"}]},
+                    "created_at": {"S": "2030-01-01T00:00:00.000Z"},
+                }
+            )
+
+        proxy.plan = Script([Fault.DROP_RESPONSE], after={0: recreate})
+
+        with pytest.raises(OutcomeUnknown):
+            await faulty.delete("p1")
+
+        assert other_program.read("p1") is not None
+
+
+class TestTime:
+    @pytest.mark.parametrize("hanging", ["reads", "writes", "all"])
+    async def test_request_ends_by_its_deadline_whatever_hangs(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        settings: Settings,
+        hanging: str,
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        reads = Fault.NONE if hanging == "writes" else Fault.HANG_BEFORE
+        proxy.plan = Script([] if hanging == "reads" else [Fault.HANG_AFTER] * 50, reads=reads)
+        started = time.monotonic()
+
+        with pytest.raises(PlaylistError) if hanging != "writes" else nullcontext():
+            await faulty.update("p1", renamed)
+
+        # Not a measurement: the contract's bound, with room for a slow machine.
+        assert time.monotonic() - started < settings.request_deadline_seconds * 1.1 + 0.3
+
+    async def test_read_is_repeated_after_every_fault(
+        self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
+    ) -> None:
+        created = await playlists.create("p1", MINE, playlist_owner="me")
+        for fault in Fault:
+            if fault is Fault.CLOCK_SKEW:
+                continue
+            faults = iter([fault])
+            proxy.plan = lambda _, faults=faults: next(faults, Fault.NONE)  # type: ignore[misc]
+
+            assert await faulty.get("p1") == created
+
+    async def test_cancelled_request_leaves_the_playlist_whole_and_no_task_behind(
+        self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
+    ) -> None:
+        created = await playlists.create("p1", MINE, playlist_owner="me")
+        ours = asyncio.current_task()
+        names = {"Mine"}
+        for delay in (0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032):
+            proxy.plan = Script([Fault.HANG_AFTER])
+            name = f"Cancelled after {delay}"
+            names.add(name)
+            request = asyncio.create_task(faulty.update("p1", lambda playlist, name=name: playlist.renamed(name)))  # type: ignore[misc]
+            await asyncio.sleep(delay)
+            request.cancel()
+
+            with pytest.raises(asyncio.CancelledError):
+                await request
+
+            left_behind = {
+                task
+                for task in asyncio.all_tasks()
+                if task is not ours and "FaultProxy" not in repr(task.get_coro()) and "pytest" not in repr(task)
+            }
+            assert not left_behind
+        playlist = await playlists.get("p1")
+        assert playlist.playlist_name in names
+        assert playlist.track_tokens == created.track_tokens
+        assert (await faulty.update("p1", renamed)).playlist_name == "Ours"
