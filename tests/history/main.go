@@ -1,0 +1,235 @@
+// Checks a history of requests to the service, one JSON object a line on standard input.
+//
+// Each playlist's history has to be linearizable with regard to a sequential model that knows
+// conflicts and unknown outcomes; cheap direct rules come first, because they name what is wrong.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// Event is one request and its answer. Seen is what the answer shows of the playlist: the new
+// state, or the current one of a conflict.
+type Event struct {
+	Playlist        string
+	Client          int
+	Kind            string // read, edit, create, delete
+	Name            string // what the write sets; unique, so that it names the write
+	Track           string
+	IfMatch         string `json:"if_match"`
+	ExpectedVersion *int64 `json:"expected_version"`
+	Call            int64  // nanoseconds of one monotonic clock
+	Return          int64
+	Status          int // 0: the connection was lost
+	Code            string
+	Seen            *State
+}
+
+// State is a playlist as a client sees it.
+type State struct {
+	Version int64
+	Tag     string // its entity-tag; unknownTag if no answer has shown it yet
+	Name    string
+	Track   string
+}
+
+// model is a playlist that may not exist.
+type model struct {
+	Exists bool
+	State
+}
+
+const unknownTag = "?"
+
+func unknownOutcome(e Event) bool { return e.Status == 504 || e.Status == 500 || e.Status == 0 }
+func acknowledged(e Event) bool   { return e.Kind != "read" && (e.Status == 200 || e.Status == 201) }
+
+// shows says whether the answer can be of this state, and the state with the tag that it reveals.
+func shows(m model, seen *State) (model, bool) {
+	if seen == nil {
+		return m, !m.Exists
+	}
+	if !m.Exists || m.Version != seen.Version || m.Name != seen.Name || m.Track != seen.Track {
+		return m, false
+	}
+	if m.Tag == unknownTag {
+		m.Tag = seen.Tag
+	}
+	return m, m.Tag == seen.Tag
+}
+
+// holds says whether the preconditions hold. A tag that nobody has been shown cannot have been sent.
+func holds(m model, e Event) bool {
+	if e.Kind == "create" {
+		return !m.Exists
+	}
+	return m.Exists && (e.IfMatch == "" || e.IfMatch == m.Tag) &&
+		(e.ExpectedVersion == nil || *e.ExpectedVersion == m.Version)
+}
+
+// written is the state that the write makes, its tag unknown.
+func written(m model, e Event) model {
+	switch e.Kind {
+	case "delete":
+		return model{}
+	case "create":
+		return model{true, State{1, unknownTag, e.Name, e.Track}}
+	}
+	next := model{true, State{m.Version + 1, unknownTag, m.Name, m.Track}}
+	if e.Name != "" {
+		next.Name = e.Name
+	}
+	if e.Track != "" {
+		next.Track = e.Track
+	}
+	return next
+}
+
+// step gives every state that the playlist can have after the request, none if the answer is false.
+func step(m model, e Event) []model {
+	stays := []model{m}
+	switch {
+	case e.Status == 503:
+		return stays
+	case unknownOutcome(e):
+		if e.Kind == "read" || !holds(m, e) {
+			return stays
+		}
+		return append(stays, written(m, e))
+	case e.Status == 404:
+		if m.Exists {
+			return nil
+		}
+		return stays
+	case e.Kind == "read":
+		if refined, ok := shows(m, e.Seen); ok {
+			return []model{refined}
+		}
+	case e.Status == 204:
+		// Also where it is gone already: a lost deletion that another writer's overtook is success.
+		if !m.Exists || holds(m, e) {
+			return []model{{}}
+		}
+	case e.Status == 200 || e.Status == 201:
+		if !holds(m, e) {
+			return nil
+		}
+		if next, ok := shows(written(m, e), e.Seen); ok {
+			return []model{next}
+		}
+	case e.Status == 409 || e.Status == 412:
+		refined, ok := shows(m, e.Seen)
+		if !ok || (e.Code != "edit-conflict" && holds(refined, e)) {
+			return nil
+		}
+		return []model{refined}
+	}
+	return nil
+}
+
+func checkRules(events []Event) []string {
+	var broken []string
+	names := map[string]bool{"": true}
+	tags := map[string]Event{}
+	deleted := map[string]bool{}
+	for _, e := range events {
+		if e.Kind == "delete" {
+			deleted[e.Playlist] = true
+		}
+		if e.Kind != "read" && (acknowledged(e) || unknownOutcome(e)) {
+			names[e.Name], names[e.Track] = true, true
+		}
+	}
+	newest := map[string]Event{}
+	for _, e := range events {
+		if acknowledged(e) {
+			key := e.Playlist + " " + e.Seen.Tag
+			if other, twice := tags[key]; twice {
+				broken = append(broken, fmt.Sprintf("one state acknowledged to two writes: %q and %q", other.Name, e.Name))
+			}
+			tags[key] = e
+		}
+		if e.Seen != nil && (!names[e.Seen.Name] || !names[e.Seen.Track]) {
+			broken = append(broken, fmt.Sprintf("seen but never written: %+v", *e.Seen))
+		}
+		if (e.Status == 409 || e.Status == 412) && e.Seen != nil {
+			if (e.Name != "" && e.Seen.Name == e.Name) || (e.Track != "" && e.Seen.Track == e.Track) {
+				broken = append(broken, fmt.Sprintf("conflict with the caller's own write %q", e.Name))
+			}
+		}
+		if e.Seen != nil && !deleted[e.Playlist] {
+			if before, ok := newest[e.Playlist]; ok && before.Return < e.Call && before.Seen.Version > e.Seen.Version {
+				broken = append(broken, fmt.Sprintf("version %d seen after version %d", e.Seen.Version, before.Seen.Version))
+			}
+			if before, ok := newest[e.Playlist]; !ok || e.Seen.Version >= before.Seen.Version {
+				newest[e.Playlist] = e
+			}
+		}
+	}
+	return broken
+}
+
+func main() {
+	timeout := 60 * time.Second
+	var events []Event
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var e Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			fmt.Println("not a history:", err)
+			os.Exit(2)
+		}
+		events = append(events, e)
+	}
+	if len(events) == 0 {
+		fmt.Println("not a history: it is empty")
+		os.Exit(2)
+	}
+	broken := checkRules(events)
+	definition := porcupine.NondeterministicModel{
+		Init: func() []interface{} { return []interface{}{model{}} },
+		Step: func(state, input, _ interface{}) []interface{} {
+			var next []interface{}
+			for _, m := range step(state.(model), input.(Event)) {
+				next = append(next, m)
+			}
+			return next
+		},
+	}
+	playlists := map[string][]porcupine.Operation{}
+	end := int64(0)
+	for _, e := range events {
+		end = max(end, e.Return)
+	}
+	for _, e := range events {
+		returned := e.Return
+		if unknownOutcome(e) {
+			returned = end + 1 // It may be applied at any time after its call.
+		}
+		playlists[e.Playlist] = append(playlists[e.Playlist], porcupine.Operation{
+			ClientId: e.Client, Input: e, Call: e.Call, Output: nil, Return: returned,
+		})
+	}
+	for playlist, operations := range playlists {
+		switch porcupine.CheckOperationsTimeout(definition.ToModel(), operations, timeout) {
+		case porcupine.Illegal:
+			broken = append(broken, fmt.Sprintf("%s: %d requests, no order explains their answers", playlist, len(operations)))
+		case porcupine.Unknown:
+			broken = append(broken, fmt.Sprintf("%s: %d requests, not decided in %s", playlist, len(operations), timeout))
+		}
+	}
+	for _, line := range broken[:min(len(broken), 20)] {
+		fmt.Println("broken:", line)
+	}
+	fmt.Printf("%d requests on %d playlists, %d broken\n", len(events), len(playlists), len(broken))
+	if len(broken) > 0 {
+		os.Exit(1)
+	}
+}
