@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 from urllib.error import URLError
 
 from app.store.embedded import free_port
@@ -23,22 +26,33 @@ def run_playlists(*arguments: str, environment: Mapping[str, str] | None = None)
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    url: str
+    process: "subprocess.Popen[bytes]"
+    _output: TextIO
+
+    def output(self) -> str:
+        """All that it has printed so far."""
+        self._output.seek(0)
+        return self._output.read()
+
+
 @contextmanager
-def running_playlists(
-    *arguments: str, environment: Mapping[str, str] | None = None
-) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Run a serving command on a free port; yields its URL once it is ready."""
+def running_playlists(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Served]:
+    """Run a serving command on a free port; yields once it is ready."""
     port = free_port()
-    with subprocess.Popen(
-        [PLAYLISTS, *arguments, "--port", str(port)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    # A file, because nobody reads a pipe, and one that is full stops the service.
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        subprocess.Popen(
+            [PLAYLISTS, *arguments, "--port", str(port)], env=environment, stdout=output, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        served = Served(f"http://127.0.0.1:{port}", process, output)
         try:
-            _wait_until_ready(process, port)
-            yield f"http://127.0.0.1:{port}", process
+            _wait_until_ready(served)
+            yield served
         finally:
             if process.poll() is None:
                 process.terminate()
@@ -53,13 +67,13 @@ def without(*names: str, **variables: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in names} | variables
 
 
-def _wait_until_ready(process: "subprocess.Popen[str]", port: int) -> None:
+def _wait_until_ready(served: Served) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(process.stdout.read() if process.stdout else "ended at its start")
+        if served.process.poll() is not None:
+            raise RuntimeError(served.output())
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+            with urllib.request.urlopen(f"{served.url}/readyz", timeout=5):
                 return
         except (URLError, OSError):
             time.sleep(0.05)

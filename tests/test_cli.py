@@ -154,12 +154,12 @@ async def test_serve_ends_with_exit_code_0_on_sigterm(
 ) -> None:
     environment = without(PLAYLISTS_TABLE_NAME=table_name)
 
-    with running_playlists("serve", "--workers", workers, environment=environment) as (url, process):
+    with running_playlists("serve", "--workers", workers, environment=environment) as served:
         async with httpx2.AsyncClient() as http:
-            assert (await http.get(f"{url}/livez")).status_code == 200
-        process.send_signal(signal.SIGTERM)
+            assert (await http.get(f"{served.url}/livez")).status_code == 200
+        served.process.send_signal(signal.SIGTERM)
 
-        assert process.wait(20) == 0
+        assert served.process.wait(20) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -168,17 +168,18 @@ async def test_dev_serves_the_examples_on_its_own_engine_and_takes_it_along(
 ) -> None:
     environment = without("AWS_ENDPOINT_URL_DYNAMODB", AWS_PROFILE="some-profile-of-the-user")
 
-    with running_playlists("dev", environment=environment) as (url, process):
-        engine = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
-        async with httpx2.AsyncClient(base_url=url) as http:
+    with running_playlists("dev", environment=environment) as served:
+        engine = int(Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()[0])
+        async with httpx2.AsyncClient(base_url=served.url) as http:
             renamed = await http.patch("/playlists/PLAYLIST_1", json={"playlist_name": "Road Trip"})
             stale = await http.patch("/playlists/PLAYLIST_1", json={"playlist_name": "Late", "playlist_version": 1})
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=20)
+        served.process.send_signal(number)
+        exit_code = served.process.wait(20)
+        output = served.output()
 
     assert (renamed.status_code, stale.status_code) == (200, 409)
     assert output.count("curl ") == 3
-    assert process.returncode == 0, output
+    assert exit_code == 0, output
     assert not Path(f"/proc/{engine}").exists()
 
 

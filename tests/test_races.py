@@ -33,7 +33,7 @@ async def test_sixteen_writers_over_two_worker_processes_lose_no_update(
 
     with ExitStack() as processes:
         # Two processes with a port each, so that both are sure to get half of the writers.
-        urls = [processes.enter_context(running_playlists("serve", environment=environment))[0] for _ in range(2)]
+        urls = [processes.enter_context(running_playlists("serve", environment=environment)).url for _ in range(2)]
         async with httpx2.AsyncClient(base_url=urls[0]) as one, httpx2.AsyncClient(base_url=urls[1]) as two:
             created = (await one.put("/playlists/p1", json={"playlist_name": "First", "track_tokens": []})).json()
             await asyncio.gather(*(write((one, two)[writer % 2], writer) for writer in range(WRITERS)))
@@ -64,8 +64,8 @@ async def test_writers_that_merge_and_retry_by_the_conflict_answer_alone_all_get
             assert conflict["code"] == "precondition-failed"
             current, entity_tag = conflict["current"], conflict["current_etag"]
 
-    with running_playlists("serve", "--workers", "2", environment=environment) as (url, _):
-        async with httpx2.AsyncClient(base_url=url) as http:
+    with running_playlists("serve", "--workers", "2", environment=environment) as served:
+        async with httpx2.AsyncClient(base_url=served.url) as http:
             await http.put("/playlists/p1", json={"playlist_name": "First", "track_tokens": []})
             await asyncio.wait_for(asyncio.gather(*(add_track(http, writer) for writer in range(WRITERS))), 60)
             final = (await http.get("/playlists/p1")).json()
@@ -77,8 +77,8 @@ async def test_writers_that_merge_and_retry_by_the_conflict_answer_alone_all_get
 async def test_of_many_creators_one_wins(playlists: PlaylistRepository, table_name: str) -> None:
     environment = without(PLAYLISTS_TABLE_NAME=table_name)
 
-    with running_playlists("serve", environment=environment) as (url, _):
-        async with httpx2.AsyncClient(base_url=url) as http:
+    with running_playlists("serve", environment=environment) as served:
+        async with httpx2.AsyncClient(base_url=served.url) as http:
             answers = await asyncio.gather(
                 *(
                     http.put(

@@ -111,6 +111,7 @@ class FaultProxy:
         self.plan: Plan = lambda _: Fault.NONE
         self.url = ""
         self.writes_seen = 0
+        self._last_reads: dict[str, bytes] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["FaultProxy"]:
@@ -168,8 +169,18 @@ class FaultProxy:
             return False
         if fault is Fault.DELAY:
             await asyncio.sleep(0.05)
-        response = await self._forward(request)
+        response = self._as_of_a_replica(request, await self._forward(request))
         return await _deliver(fault, response, writer)
+
+    def _as_of_a_replica(self, request: bytes, response: bytes) -> bytes:
+        """Answer an eventually consistent read with what the read before it got, as a replica may."""
+        if b".GetItem" not in request:
+            return response
+        asked = json.loads(request.partition(b"\r\n\r\n")[2])
+        key = json.dumps(asked["Key"])
+        before = self._last_reads.get(key, response)
+        self._last_reads[key] = response
+        return response if asked.get("ConsistentRead") else before
 
     async def _forward(self, request: bytes) -> bytes:
         reader, writer = await asyncio.open_connection(*self._engine, limit=2**22)
