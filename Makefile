@@ -16,9 +16,11 @@ run: .venv/run .venv-engine/run ## try the service: embedded DynamoDB, example p
 test: .venv/test .venv-engine/run ## the whole suite: on DynamoDB Local where Java and Maven are, else on the embedded engine
 	@$(BIN)/pytest
 
-verify: .venv/test ## what else is checked: the container files
+verify: .venv/test .venv-engine/run ## what needs more tools: the container files, and the history checker (Go)
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@cd tests/history && go vet ./... && go test ./...
+	@for seed in 1 2 3; do $(BIN)/python -m tests.history.load --seed $$seed --seconds 8 || exit 1; done
 
 lint: .venv/test ## ruff's rules
 	@$(BIN)/ruff check .

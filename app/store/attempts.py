@@ -65,9 +65,13 @@ class Attempts:
                     raise
             attempt += 1
 
-    async def write(self, call: Callable[[], Awaitable[None]], deadline: Deadline) -> None:
+    async def write(
+        self, call: Callable[[], Awaitable[None]], deadline: Deadline, *, holds_again: bool = False
+    ) -> None:
         """Repeat a conditional write until its outcome is known.
 
+        `holds_again` says that the condition can hold once more after the write was applied. Such a
+        write is not repeated after an attempt of unknown outcome: it could be applied twice.
         Raises ConditionFailed, `uncertain` if an earlier attempt may have been applied; Throttled or
         StorageUnavailable if no attempt can have been; OutcomeUnknown otherwise.
         """
@@ -86,7 +90,7 @@ class Attempts:
                 failure = unknown = error
             except (Throttled, StorageUnavailable) as error:
                 failure = error
-            if not await self._may_repeat(attempt, failure, deadline):
+            if (unknown and holds_again) or not await self._may_repeat(attempt, failure, deadline):
                 raise unknown or failure
             attempt += 1
 

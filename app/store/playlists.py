@@ -168,7 +168,10 @@ class PlaylistRepository:
             raise PlaylistTooLarge(size=successor.size, limit=ITEM_SIZE_LIMIT)
         condition = NO_SUCH_ITEM if read is None else read.still_current()
         try:
-            return await self._attempts.write(lambda: self._table.put_item(successor.item, condition), deadline)
+            # A creation's condition holds again once somebody has deleted what an attempt of ours had made.
+            return await self._attempts.write(
+                lambda: self._table.put_item(successor.item, condition), deadline, holds_again=read is None
+            )
         except ConditionFailed as lost:
             met = _stored_in(lost.item)
             uncertain = lost.uncertain

@@ -285,6 +285,16 @@ class TestCreate:
 
         assert await faulty.create("p1", MINE, playlist_owner="me") == await playlists.get("p1")
 
+    async def test_creation_that_was_lost_and_then_deleted_by_another_is_not_made_again(
+        self, faulty: PlaylistRepository, proxy: FaultProxy, other_program: OtherProgram
+    ) -> None:
+        proxy.plan = Script([Fault.DROP_RESPONSE], after={0: lambda: other_program.delete("p1")})
+
+        with pytest.raises(OutcomeUnknown):
+            await faulty.create("p1", MINE, playlist_owner="me")
+
+        assert other_program.read("p1") is None
+
     async def test_creation_by_another_after_a_lost_attempt_leaves_the_outcome_unknown(
         self, faulty: PlaylistRepository, proxy: FaultProxy, other_program: OtherProgram
     ) -> None:
