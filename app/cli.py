@@ -58,7 +58,9 @@ def dev(port: Port = 8080) -> None:
     """
     settings = load_settings(auth="none")
     _check_port("127.0.0.1", port)
-    _exit_on(signal.SIGTERM, signal.SIGHUP)
+    _exit_on(signal.SIGTERM)
+    # A terminal that is closed; uvicorn knows SIGTERM only, and ends what is under way before it leaves.
+    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     engine: AbstractContextManager[str | None] = running_engine()
     if any(os.environ.get(name) for name in _ENDPOINT_VARIABLES):
         engine = nullcontext()
@@ -201,9 +203,8 @@ def _check_port(host: str, port: int) -> None:
         ) from error
 
 
-def _exit_on(*signals: signal.Signals) -> None:
+def _exit_on(number: signal.Signals) -> None:
     def leave(*_: object) -> NoReturn:
         sys.exit(0)
 
-    for number in signals:
-        signal.signal(number, leave)
+    signal.signal(number, leave)
