@@ -89,6 +89,12 @@ async def check_table(client: "DynamoDBClient", table_name: str) -> list[str]:
     table = (await client.describe_table(TableName=table_name))["Table"]
     if table["TableStatus"] not in ("ACTIVE", "UPDATING"):
         raise TableUnusable(f"table {table_name!r} is {table['TableStatus']}: wait until it is ACTIVE")
+    if _is_eventually_consistent_global_table(table):
+        raise TableUnusable(
+            f"table {table_name!r} is a global table with multi-Region eventual consistency: conditions are judged "
+            "against the local replica and the last writer wins, so updates would be lost; use a table of one Region, "
+            "or one with MultiRegionConsistency STRONG"
+        )
     if not _has_keys(table):
         raise TableUnusable(
             f"table {table_name!r} has other keys than partition_key (S, HASH) and sort_key (S, RANGE): "
@@ -136,6 +142,13 @@ def _refusal(error: ClientError, table_name: str) -> TableUnusable:
             "check the credentials and the policy of their user or role"
         )
     return TableUnusable(f"DynamoDB refused ({code}): {' '.join(message.split())}")
+
+
+def _is_eventually_consistent_global_table(table: "TableDescriptionTypeDef") -> bool:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
+    # MultiRegionConsistency is absent where consistency is eventual.
+    is_global = bool(table.get("Replicas") or table.get("GlobalTableVersion"))
+    return is_global and table.get("MultiRegionConsistency") != "STRONG"
 
 
 def _has_keys(table: "TableDescriptionTypeDef") -> bool:

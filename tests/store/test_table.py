@@ -43,11 +43,53 @@ async def test_table_with_other_keys_is_refused(client: "DynamoDBClient") -> Non
         await check_table(client, name)
 
 
+class Described:
+    """A client whose DescribeTable answers with these attributes besides those of a table that serves."""
+
+    def __init__(self, **attributes: Any) -> None:
+        keys = {"partition_key": "HASH", "sort_key": "RANGE"}
+        self._table = {
+            "TableStatus": "ACTIVE",
+            "KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
+            "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in keys],
+            "GlobalSecondaryIndexes": [{"IndexName": "playlist_owner_index"}],
+            **attributes,
+        }
+
+    async def describe_table(self, **_: Any) -> Any:
+        return {"Table": self._table}
+
+
 @pytest.mark.parametrize("status", ["CREATING", "DELETING", "ARCHIVED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"])
 async def test_table_that_does_not_serve_is_refused(status: str) -> None:
-    class Stub:
-        async def describe_table(self, **_: Any) -> Any:
-            return {"Table": {"TableStatus": status}}
-
     with pytest.raises(TableUnusable, match=status):
-        await check_table(Stub(), "music_items")  # type: ignore[arg-type]
+        await check_table(Described(TableStatus=status), "music_items")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"Replicas": [{"RegionName": "eu-west-1"}]},
+        {"GlobalTableVersion": "2019.11.21"},
+        {"Replicas": [{"RegionName": "eu-west-1"}], "MultiRegionConsistency": "EVENTUAL"},
+    ],
+)
+async def test_global_table_with_eventual_consistency_is_refused_with_the_reason(attributes: Any) -> None:
+    with pytest.raises(TableUnusable, match="last writer wins"):
+        await check_table(Described(**attributes), "music_items")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {},
+        {"Replicas": []},
+        {
+            "Replicas": [{"RegionName": "eu-west-1"}],
+            "GlobalTableVersion": "2019.11.21",
+            "MultiRegionConsistency": "STRONG",
+        },
+    ],
+)
+async def test_table_of_one_region_or_with_strong_consistency_can_be_used(attributes: Any) -> None:
+    assert await check_table(Described(**attributes), "music_items") == []  # type: ignore[arg-type]
