@@ -39,31 +39,27 @@ async def open_client(settings: Settings) -> "AsyncIterator[DynamoDBClient]":
     # botocore knows AWS_DEFAULT_REGION only; every other AWS SDK reads AWS_REGION first.
     session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     async with session.client("dynamodb", config=config) as client:
-        client.meta.events.register("response-received.dynamodb", _check_integrity)
+        client.meta.events.register("before-parse.dynamodb", _check_integrity)
         yield client
 
 
-def _check_integrity(response_dict: dict[str, Any] | None, event_name: str, **_: Any) -> None:
+def _check_integrity(response_dict: dict[str, Any], event_name: str, **_: Any) -> None:
     """Hold an answer against its checksum, which botocore leaves to the retries that are off here.
 
-    Without it (an engine or a proxy that sends none) the content has to be JSON at least: botocore
-    reads other content as an answer with nothing in it, so a read would find no item.
+    Without it (an engine or a proxy that sends none) the content has to be a JSON object at least:
+    botocore reads other content as an answer with nothing in it, so a write would seem to be made
+    and a read would find no item; and a refusal that DynamoDB did not write proves nothing.
     """
-    if response_dict is None:
-        return
-    body = response_dict["body"]
+    status, body = response_dict["status_code"], response_dict["body"]
     checksum = response_dict["headers"].get("x-amz-crc32")
-    if checksum is not None:
-        intact = checksum == str(zlib.crc32(body))
-    else:
-        intact = response_dict["status_code"] != 200 or _is_json(body)
-    if not intact:
+    intact = _is_answer(body) if checksum is None else checksum == str(zlib.crc32(body))
+    if not intact or 200 < status < 300:
         raise CorruptAnswer(event=event_name)
 
 
-def _is_json(body: bytes) -> bool:
+def _is_answer(body: bytes) -> bool:
     try:
-        json.loads(body)
+        answer = json.loads(body)
     except ValueError:
         return False
-    return True
+    return isinstance(answer, dict) and isinstance(answer.get("Item", {}), dict)

@@ -177,7 +177,7 @@ class PlaylistRepository:
             uncertain = lost.uncertain
         except OutcomeUnknown as unknown:
             met = await self._settle(successor, unknown, deadline)
-            if met is None if read is None else met is not None and met.is_state_of(read):
+            if _is_unchanged(met, read):
                 raise  # The condition still holds, so an attempt that is under way may yet be applied.
             uncertain = True
         if met is not None and successor.recent_writes[0] in met.recent_writes:
@@ -198,7 +198,7 @@ class PlaylistRepository:
             uncertain = lost.uncertain
         except OutcomeUnknown as unknown:
             met = await self._settle(stored, unknown, deadline)
-            if met is not None and met.is_state_of(stored):
+            if _is_unchanged(met, stored):
                 raise
             uncertain = True
         if uncertain and met is None:
@@ -219,6 +219,13 @@ class PlaylistRepository:
         except (StorageUnavailable, Throttled):
             raise unknown from None
         return _stored_in(item)
+
+
+def _is_unchanged(met: StoredPlaylist | None, read: StoredPlaylist | None) -> bool:
+    """Whether a write conditioned on what was read, None if that was no playlist, would still be made."""
+    if met is None or read is None:
+        return met is read
+    return met.is_state_of(read)
 
 
 def _conflict(lost: ConditionFailed, *, read: Playlist, preconditions: Preconditions) -> Exception:

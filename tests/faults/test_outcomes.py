@@ -210,6 +210,22 @@ class TestUpdate:
         with pytest.raises(OutcomeUnknown):
             await faulty.update("p1", renamed)
 
+    async def test_item_that_has_lost_its_version_meanwhile_leaves_the_outcome_unknown(
+        self,
+        faulty: PlaylistRepository,
+        playlists: PlaylistRepository,
+        proxy: FaultProxy,
+        other_program: OtherProgram,
+    ) -> None:
+        await playlists.create("p1", MINE, playlist_owner="me")
+        proxy.plan = Script(
+            [Fault.DROP_RESPONSE, *[Fault.THROTTLE] * 10],
+            after={0: lambda: other_program.put_playlist("p1", playlist_version=None)},
+        )
+
+        with pytest.raises(OutcomeUnknown):
+            await faulty.update("p1", renamed)
+
     async def test_conflict_with_no_lost_attempt_needs_no_proof(
         self,
         faulty: PlaylistRepository,

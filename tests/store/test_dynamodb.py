@@ -99,6 +99,13 @@ UNKNOWN: list[tuple[str, Answer]] = [
     ("internal error", answering(500, {"__type": "x#InternalServerError"})),
     ("unavailable", answering(503, "<html>")),
     ("not JSON", answering(200, "{")),
+    ("no content", answering(204, "")),
+    ("accepted", answering(202, "{}")),
+    ("an array", answering(200, "[]")),
+    ("null", answering(200, "null")),
+    ("an array as refusal", answering(400, "[]")),
+    ("a proxy's refusal", answering(403, "<html>")),
+    ("a null item", answering(200, '{"Item": null}')),
     ("damaged", answering(200, "{}", checksum=1)),
     ("damaged refusal", answering(400, {"__type": "x#ConditionalCheckFailedException"}, checksum=1)),
 ]
