@@ -84,8 +84,7 @@ def serve(
     """Serve in production, on the table that is there."""
     settings = load_settings()
     _check_port(host, port)
-    if not settings.skip_table_check:
-        asyncio.run(_check(settings))
+    asyncio.run(_open(settings) if settings.skip_table_check else _check(settings))
     # uvicorn raises SIGTERM again once it has shut down; asked to stop and stopped is no failure.
     _exit_on(signal.SIGTERM)
     uvicorn.run(
@@ -163,6 +162,12 @@ async def _prepare(settings: Settings) -> None:
 async def _create(settings: Settings) -> bool:
     async with _client(settings) as client:
         return await create_table(client, settings.table_name)
+
+
+async def _open(settings: Settings) -> list[str]:
+    """Make sure that there is a usable AWS configuration, without a call."""
+    async with _client(settings):
+        return []
 
 
 async def _check(settings: Settings) -> list[str]:

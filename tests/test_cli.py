@@ -115,6 +115,12 @@ def test_missing_region_is_told(endpoint_url: str) -> None:
     assert "AWS_REGION" in mend_line(run_playlists("table", "check", environment=environment))
 
 
+def test_missing_region_is_told_also_without_the_table_check(endpoint_url: str) -> None:
+    environment = without("AWS_REGION", "AWS_DEFAULT_REGION", PLAYLISTS_SKIP_TABLE_CHECK="true")
+
+    assert "AWS_REGION" in mend_line(run_playlists("serve", "--workers", "2", environment=environment))
+
+
 def test_unknown_profile_is_told(endpoint_url: str) -> None:
     assert "nobody" in mend_line(run_playlists("table", "check", environment=without(AWS_PROFILE="nobody")))
 

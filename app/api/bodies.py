@@ -1,6 +1,7 @@
 """Request bodies: read up to a limit, decoded strictly, validated."""
 
 import json
+import re
 from email.message import Message
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +14,11 @@ from app.api.schemas import RequestBody
 
 BODY_LIMIT = 1_048_576
 _ERRORS_LISTED = 50
+# No body that means anything here is deeper than 2; the interpreter's own bound differs between versions.
+NESTING_LIMIT = 100
+
+# Brackets outside of strings: a whole string is one match, so that those in it are passed over.
+_NESTING_MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 Body = TypeVar("Body", bound=RequestBody)
 
@@ -64,6 +70,7 @@ def strict_json(body: bytes) -> Any:
     """
     try:
         text = body.decode("utf-8")
+        _check_nesting(text)
         document = json.loads(text, object_pairs_hook=_unique_members, parse_constant=_no_constant)
         if "\\ud" in text or "\\uD" in text:
             json.dumps(document, ensure_ascii=False).encode("utf-8")
@@ -78,6 +85,18 @@ def strict_json(body: bytes) -> Any:
     except ValueError as error:
         raise _malformed(str(error)) from error
     return document
+
+
+def _check_nesting(text: str) -> None:
+    depth = 0
+    for mark in _NESTING_MARK.finditer(text):
+        match mark[0][0]:
+            case "[" | "{":
+                depth += 1
+                if depth > NESTING_LIMIT:
+                    raise ValueError(f"it is nested more than {NESTING_LIMIT} deep")
+            case "]" | "}":
+                depth -= 1
 
 
 async def _read(request: Request) -> bytes:

@@ -13,6 +13,7 @@ from app.api.openapi import Example, playlist_answer, problems, request_body
 from app.api.problems import RequestRefused
 from app.api.schemas import NewPlaylist, PlaylistMergePatch, PlaylistReplacement, playlist_members
 from app.domain.playlist import Playlist
+from app.domain.preconditions import Preconditions
 
 router = APIRouter(prefix="/playlists", tags=["playlists"])
 
@@ -51,7 +52,7 @@ class PlaylistResponse(Response):
 
 
 def state_headers(playlist: Playlist) -> dict[str, str]:
-    # Any cache may keep an answer, and has to ask before it uses it: a stale base is a conflict.
+    # A client may keep an answer, and has to ask before it uses it: a stale base is a conflict.
     headers = {"Cache-Control": "private, no-cache"}
     if playlist.entity_tag is not None:
         headers["ETag"] = playlist.entity_tag
@@ -87,7 +88,7 @@ _READ: dict[str, Any] = {
     "responses": {
         200: playlist_answer("The playlist."),
         304: {"description": "`If-None-Match` names the current state."},
-        **problems(*_OF_ONE),
+        **problems(*_OF_ONE, "precondition-failed"),
     }
 }
 
@@ -99,6 +100,7 @@ async def get_playlist(
 ) -> Response:
     """Read a playlist, strongly consistent. With `If-None-Match`, only if it has changed."""
     playlist = await playlists.get(playlist_token)
+    Preconditions(if_match=preconditions.if_match).check(playlist)
     if preconditions.if_none_match is not None and preconditions.if_none_match.match_weakly(playlist):
         return Response(status_code=304, headers=state_headers(playlist))
     return PlaylistResponse(playlist)
@@ -126,8 +128,8 @@ async def get_playlist(
 )
 async def edit_playlist(
     playlist_token: PlaylistToken,
-    body: Annotated[PlaylistMergePatch, Depends(JsonBody(PlaylistMergePatch, MERGE_PATCH, JSON))],
     preconditions: RequestPreconditions,
+    body: Annotated[PlaylistMergePatch, Depends(JsonBody(PlaylistMergePatch, MERGE_PATCH, JSON))],
     playlists: Playlists,
 ) -> Response:
     """Rename a playlist or replace its tracks, all or nothing.
@@ -161,8 +163,8 @@ async def edit_playlist(
 )
 async def put_playlist(
     playlist_token: PlaylistToken,
-    body: Annotated[PlaylistReplacement, Depends(JsonBody(PlaylistReplacement, JSON))],
     preconditions: RequestPreconditions,
+    body: Annotated[PlaylistReplacement, Depends(JsonBody(PlaylistReplacement, JSON))],
     playlists: Playlists,
 ) -> Response:
     """Create a playlist under a token that you choose, or replace its name and tracks.

@@ -66,7 +66,7 @@ ExpectedVersion = Annotated[
         ge=INT64_MIN,
         le=INT64_MAX,
         description="The version that you expect to be current; another one is answered 409.",
-        json_schema_extra={"format": "int64"},
+        json_schema_extra={"format": "int64", "minimum": INT64_MIN, "maximum": INT64_MAX},
     ),
 ]
 

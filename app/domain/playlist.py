@@ -112,6 +112,8 @@ def track_token_fault(track_token: str, *, narrowed_to: re.Pattern[str] | None =
 
 def playlist_token_fault(playlist_token: str) -> str | None:
     """Say what makes a token unfit to be chosen for a new playlist, or None if it may be."""
+    if playlist_token in (".", ".."):
+        return "must not be a dot segment: clients take it out of the path (RFC 3986 section 5.2.4)"
     if not _PLAYLIST_TOKEN.fullmatch(playlist_token):
         return "must have 1 to 128 characters, each a letter, a digit or one of _ . ~ -"
     return None

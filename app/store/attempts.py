@@ -112,7 +112,7 @@ class Attempts:
         if isinstance(failure, StorageUnavailable) and not failure.passing:
             return False
         # Full jitter: writers that failed together do not come back together.
-        delay = random.uniform(0, min(_LONGEST_DELAY_SECONDS, self._base_delay * 2**attempt))  # noqa: S311
+        delay = random.uniform(0, min(_LONGEST_DELAY_SECONDS, self._base_delay * 2 ** (attempt - 1)))  # noqa: S311
         in_time = asyncio.get_running_loop().time() + delay < deadline.work
         if attempt >= self._most or self._budget < 1 or not in_time:
             return False

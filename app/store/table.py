@@ -1,6 +1,6 @@
 """The DynamoDB table itself: making it, and saying what is wrong with it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -100,7 +100,16 @@ async def check_table(client: "DynamoDBClient", table_name: str) -> list[str]:
             f"table {table_name!r} has other keys than partition_key (S, HASH) and sort_key (S, RANGE): "
             "name the music library's table in PLAYLISTS_TABLE_NAME"
         )
-    if not any(index.get("IndexName") == OWNER_INDEX for index in table.get("GlobalSecondaryIndexes", [])):
+    indexes = {index.get("IndexName"): index for index in table.get("GlobalSecondaryIndexes", [])}
+    if OWNER_INDEX in indexes and (
+        indexes[OWNER_INDEX].get("KeySchema") != _OWNER_INDEX_DEFINITION["KeySchema"]
+        or _attribute_types(table).get("playlist_owner") != "S"
+    ):
+        raise TableUnusable(
+            f"index {OWNER_INDEX} of table {table_name!r} has other keys than playlist_owner (S, HASH) and "
+            "partition_key (S, RANGE), and DynamoDB refuses items that do not fit them: delete the index"
+        )
+    if OWNER_INDEX not in indexes:
         return [f"no index {OWNER_INDEX}: playlists cannot be listed by owner, everything else works"]
     return []
 
@@ -152,10 +161,14 @@ def _is_eventually_consistent_global_table(table: "TableDescriptionTypeDef") -> 
 
 
 def _has_keys(table: "TableDescriptionTypeDef") -> bool:
-    types: dict[str, Any] = {
+    types = _attribute_types(table)
+    return table.get("KeySchema") == _KEY_SCHEMA and types["partition_key"] == types["sort_key"] == "S"
+
+
+def _attribute_types(table: "TableDescriptionTypeDef") -> dict[str, str]:
+    return {
         attribute["AttributeName"]: attribute["AttributeType"] for attribute in table.get("AttributeDefinitions", [])
     }
-    return table.get("KeySchema") == _KEY_SCHEMA and types["partition_key"] == types["sort_key"] == "S"
 
 
 def _one_line(error: Exception) -> str:

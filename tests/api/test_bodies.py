@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.bodies import BODY_LIMIT, strict_json
+from app.api.bodies import BODY_LIMIT, NESTING_LIMIT, strict_json
 from app.api.problems import RequestRefused
 from tests.api.test_playlists import MERGE_PATCH, MINE, code_of
 
@@ -51,6 +51,15 @@ async def test_malformed_body_gets_400_and_changes_nothing(http: httpx2.AsyncCli
 
     assert code_of(response) == (400, "malformed-request")
     assert (await http.get("/playlists/p1")).json() == created.json()
+
+
+async def test_nesting_up_to_the_bound_is_read_and_beyond_it_is_not() -> None:
+    within, beyond = (b"[" * depth + b"]" * depth for depth in (NESTING_LIMIT, NESTING_LIMIT + 1))
+
+    strict_json(within)
+    assert strict_json(b'"' + b"[{" * 500 + b'\\""') == "[{" * 500 + '"'
+    with pytest.raises(RequestRefused):
+        strict_json(beyond)
 
 
 @pytest.mark.parametrize("number", [b"1e400", b"1E+400", b"-0", b"1.0000000000000001"])

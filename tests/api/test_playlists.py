@@ -89,6 +89,12 @@ class TestRead:
         assert response.status_code == 304
         assert response.headers["etag"] == created.headers["etag"]
 
+    async def test_false_if_match_gets_412(self, http: httpx2.AsyncClient, created: httpx2.Response) -> None:
+        headers = {"If-Match": '"x"', "If-None-Match": created.headers["etag"]}
+
+        assert code_of(await http.get("/playlists/p1", headers=headers)) == (412, "precondition-failed")
+        assert (await http.get("/playlists/p1", headers={"If-Match": "*"})).status_code == 200
+
     async def test_answers_200_where_if_none_match_names_another(
         self, http: httpx2.AsyncClient, created: httpx2.Response
     ) -> None:
@@ -359,6 +365,11 @@ class TestOrderOfChecks:
 
     async def test_precondition_syntax_comes_before_existence(self, http: httpx2.AsyncClient) -> None:
         response = await http.patch("/playlists/nobody", json={}, headers={"If-Match": "3-abc"})
+
+        assert code_of(response) == (400, "malformed-request")
+
+    async def test_precondition_syntax_comes_before_validation(self, http: httpx2.AsyncClient) -> None:
+        response = await http.patch("/playlists/nobody", json={"x": 1}, headers={"If-Match": "3-abc"})
 
         assert code_of(response) == (400, "malformed-request")
 

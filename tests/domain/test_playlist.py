@@ -72,7 +72,7 @@ def test_playlist_token_is_fit_to_be_chosen(token: str) -> None:
     assert playlist_token_fault(token) is None
 
 
-@pytest.mark.parametrize("token", ["", "a b", "a/b", "ä", "x" * 129, "a\n"])
+@pytest.mark.parametrize("token", ["", "a b", "a/b", "ä", "x" * 129, "a\n", ".", ".."])
 def test_playlist_token_is_unfit_to_be_chosen(token: str) -> None:
     assert playlist_token_fault(token) is not None
 

@@ -43,6 +43,12 @@ async def test_table_with_other_keys_is_refused(client: "DynamoDBClient") -> Non
         await check_table(client, name)
 
 
+OWNER_KEYS = [
+    {"AttributeName": "playlist_owner", "KeyType": "HASH"},
+    {"AttributeName": "partition_key", "KeyType": "RANGE"},
+]
+
+
 class Described:
     """A client whose DescribeTable answers with these attributes besides those of a table that serves."""
 
@@ -51,8 +57,10 @@ class Described:
         self._table = {
             "TableStatus": "ACTIVE",
             "KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
-            "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in keys],
-            "GlobalSecondaryIndexes": [{"IndexName": "playlist_owner_index"}],
+            "AttributeDefinitions": [
+                {"AttributeName": name, "AttributeType": "S"} for name in (*keys, "playlist_owner")
+            ],
+            "GlobalSecondaryIndexes": [{"IndexName": "playlist_owner_index", "KeySchema": OWNER_KEYS}],
             **attributes,
         }
 
@@ -93,3 +101,21 @@ async def test_global_table_with_eventual_consistency_is_refused_with_the_reason
 )
 async def test_table_of_one_region_or_with_strong_consistency_can_be_used(attributes: Any) -> None:
     assert await check_table(Described(**attributes), "music_items") == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"GlobalSecondaryIndexes": [{"IndexName": "playlist_owner_index", "KeySchema": OWNER_KEYS[:1]}]},
+        {
+            "AttributeDefinitions": [
+                {"AttributeName": "partition_key", "AttributeType": "S"},
+                {"AttributeName": "sort_key", "AttributeType": "S"},
+                {"AttributeName": "playlist_owner", "AttributeType": "N"},
+            ]
+        },
+    ],
+)
+async def test_index_that_our_items_do_not_fit_is_refused(attributes: Any) -> None:
+    with pytest.raises(TableUnusable, match="playlist_owner_index"):
+        await check_table(Described(**attributes), "music_items")  # type: ignore[arg-type]
