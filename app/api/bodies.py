@@ -17,8 +17,8 @@ _ERRORS_LISTED = 50
 # No body that means anything here is deeper than 2; the interpreter's own bound differs between versions.
 NESTING_LIMIT = 100
 
-# Brackets outside of strings: a whole string is one match, so that those in it are passed over.
-_NESTING_MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Brackets outside of strings: a whole string is one match, an unfinished one too, so that no character is read twice.
+_NESTING_MARK = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 Body = TypeVar("Body", bound=RequestBody)
 

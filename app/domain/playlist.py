@@ -59,6 +59,11 @@ class Playlist:
             return f'"{self.playlist_version}"'
         return f'"{self.playlist_version}-{self.write_token}"'
 
+    @property
+    def has_next_version(self) -> bool:
+        """Whether a write can count the version up, to one that can still be read."""
+        return self.playlist_version is not None and self.playlist_version + 1 < VERSION_CEILING
+
     def renamed(self, playlist_name: str) -> "Playlist":
         return replace(self, playlist_name=playlist_name)
 

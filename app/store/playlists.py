@@ -130,7 +130,7 @@ class PlaylistRepository:
         changed = change(stored.playlist)
         if changed.has_content_of(stored.playlist):
             return stored.playlist
-        if stored.playlist.playlist_version is None:
+        if not stored.playlist.has_next_version:
             raise UnwritableItem(current=stored.playlist)
         # Write.
         successor = stored.followed_by(changed, write_token=_new_write_token(), written_at=_now())

@@ -41,6 +41,7 @@ NAMED = b'{"playlist_name": %s}'
         NAMED % (b"9" * 5_000),
         b"\xef\xbb\xbf{}",
         b"\x00",
+        b'"' + b'\\"' * 500_000,
     ],
     ids=lambda body: repr(body[:40]),
 )

@@ -229,14 +229,17 @@ async def test_item_whose_version_cannot_be_counted_up_is_read_and_not_written(
     assert other_program.read("p1") == before
 
 
-async def test_last_version_but_one_can_still_be_written(
+async def test_last_version_that_can_be_read_is_reached_and_not_passed(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
     other_program.put_playlist("p1", playlist_version={"N": str(2**63 - 3)})
 
     updated = await playlists.update("p1", rename_to("New"))
+    with pytest.raises(UnwritableItem):
+        await playlists.update("p1", rename_to("Newer"))
 
     assert updated.playlist_version == 2**63 - 2
+    assert await playlists.get("p1") == updated
 
 
 async def test_first_write_to_an_item_of_another_program_adds_window_and_time_but_no_owner(
