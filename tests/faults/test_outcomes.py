@@ -407,7 +407,12 @@ class TestDelete:
         assert other_program.read("p1") is not None
 
 
-class TestTime:
+class TestDeadline:
+    # The second is so long that nothing but the deadline can end an attempt.
+    @pytest.fixture(params=[0.3, 10], ids=["short read time-out", "long read time-out"])
+    def settings(self, request: pytest.FixtureRequest, settings: Settings) -> Settings:
+        return settings.model_copy(update={"read_timeout_seconds": request.param})
+
     @pytest.mark.parametrize("hanging", ["reads", "writes", "all"])
     async def test_request_ends_by_its_deadline_whatever_hangs(
         self,
@@ -428,6 +433,8 @@ class TestTime:
         # Not a measurement: the contract's bound, with room for a slow machine.
         assert time.monotonic() - started < settings.request_deadline_seconds * 1.1 + 0.3
 
+
+class TestTime:
     async def test_read_is_repeated_after_every_fault(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
     ) -> None:
