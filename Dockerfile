@@ -1,4 +1,4 @@
-# Built in one stage with pip, run in another without it.
+# Built in one stage, run in another that gets the finished environment alone.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /build
 RUN python -m venv /venv

@@ -54,7 +54,8 @@ def main() -> None:
 def dev(port: Port = 8080) -> None:
     """Try it: an embedded DynamoDB, a few example playlists, and the docs page, on this machine only.
 
-    Where AWS_ENDPOINT_URL_DYNAMODB is set, that DynamoDB is used instead of the embedded one.
+    Where AWS_ENDPOINT_URL_DYNAMODB (or AWS_ENDPOINT_URL) is set, that DynamoDB is used instead of the
+    embedded one, and the table and the examples are made there.
     """
     settings = load_settings(auth="none")
     _check_port("127.0.0.1", port)

@@ -1,10 +1,10 @@
 """The playlists that `playlists dev` starts with; the examples of the docs page count on them."""
 
+from app.api.dependencies import ANONYMOUS
 from app.domain.errors import PlaylistExists
 from app.domain.playlist import PlaylistContent
 from app.store.playlists import PlaylistRepository
 
-OWNER = "anonymous"
 # Renamed once after its creation, so that version 1 is always a stale one.
 RENAMED = "PLAYLIST_1"
 EXAMPLES = {
@@ -19,7 +19,7 @@ async def add_examples(playlists: PlaylistRepository) -> None:
     for playlist_token, content in EXAMPLES.items():
         first = PlaylistContent("Untitled", content.track_tokens) if playlist_token == RENAMED else content
         try:
-            await playlists.create(playlist_token, first, playlist_owner=OWNER)
+            await playlists.create(playlist_token, first, playlist_owner=ANONYMOUS)
         except PlaylistExists:
             continue
         await playlists.update(playlist_token, content.replace)

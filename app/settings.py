@@ -13,7 +13,7 @@ class InvalidSettings(Exception):
     """One line that names each wrong variable and says what it takes."""
 
 
-def _full_pattern(pattern: str) -> str:
+def _compilable(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
@@ -40,7 +40,7 @@ class Settings(BaseSettings):
         default=False,
         description="Answer 428 to a PATCH, DELETE or replacing PUT that names no state.",
     )
-    track_token_pattern: Annotated[str, AfterValidator(_full_pattern)] | None = Field(
+    track_token_pattern: Annotated[str, AfterValidator(_compilable)] | None = Field(
         default=None,
         description="A regular expression that every new track token has to match in full, on top of "
         "`album/track`, for libraries whose other readers crash on other forms.",

@@ -103,20 +103,20 @@ async def _read(request: Request) -> bytes:
     declared = request.headers.get("content-length", "0")
     # Python refuses to convert thousands of digits.
     if len(declared) > len(str(BODY_LIMIT)) or int(declared) > BODY_LIMIT:
-        raise _too_large(None)
+        raise _too_large()
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
             if len(body) > BODY_LIMIT:
-                raise _too_large(None)
+                raise _too_large()
     except ClientDisconnect as error:
         raise RequestRefused("malformed-request", "The connection ended before the body did.") from error
     return bytes(body)
 
 
-def _too_large(size: int | None) -> RequestRefused:
-    return RequestRefused("body-too-large", f"A body has at most {BODY_LIMIT:,} bytes.", size=size, limit=BODY_LIMIT)
+def _too_large() -> RequestRefused:
+    return RequestRefused("body-too-large", f"A body has at most {BODY_LIMIT:,} bytes.", size=None, limit=BODY_LIMIT)
 
 
 def _malformed(fault: str) -> RequestRefused:

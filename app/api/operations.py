@@ -11,7 +11,8 @@ from app.store.dynamodb import DynamoDBTable
 
 router = APIRouter(tags=["operations"])
 
-_PROBE_KEY = ("READINESS_PROBE", "INFO_")
+# No client can choose a token with a space.
+_PROBE_KEY = ("READINESS PROBE", "INFO_")
 
 
 @router.get("/livez", summary="Liveness")

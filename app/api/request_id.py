@@ -1,4 +1,4 @@
-"""The request id: taken from X-Request-ID or made, in every answer and every log line."""
+"""The request id: taken from X-Request-ID or made, in every answer of the app and in its own log lines."""
 
 import re
 import secrets

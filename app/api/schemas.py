@@ -61,12 +61,12 @@ TrackToken = Annotated[
 TrackTokens = Annotated[list[TrackToken], Field(description="`album/track` tokens in order; duplicates are allowed.")]
 ExpectedVersion = Annotated[
     int,
+    # The bounds stand before the validator, or they would not be known as an integer's in the document.
+    Field(ge=INT64_MIN, le=INT64_MAX),
     BeforeValidator(_integral),
     Field(
-        ge=INT64_MIN,
-        le=INT64_MAX,
         description="The version that you expect to be current; another one is answered 409.",
-        json_schema_extra={"format": "int64", "minimum": INT64_MIN, "maximum": INT64_MAX},
+        json_schema_extra={"format": "int64"},
     ),
 ]
 

@@ -26,13 +26,11 @@ class PlaylistError(Exception):
 class PlaylistNotFound(PlaylistError):
     def __init__(self, playlist_token: str) -> None:
         super().__init__(f"There is no playlist {playlist_token!r}.")
-        self.playlist_token = playlist_token
 
 
 class InvalidPlaylistToken(PlaylistError):
     def __init__(self, fault: str) -> None:
         super().__init__(f"The playlist token {fault}.")
-        self.fault = fault
 
 
 class PlaylistTooLarge(PlaylistError):

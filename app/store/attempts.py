@@ -57,9 +57,7 @@ class Attempts:
         attempt = 1
         while True:
             try:
-                return await self._made(call, deadline.work)
-            except TimeoutError as error:
-                raise StorageUnavailable("no answer to a read before the deadline") from error
+                return await self._read_once(call, deadline.work)
             except (Throttled, StorageUnavailable) as failure:
                 if not await self._may_repeat(attempt, failure, deadline):
                     raise
@@ -96,10 +94,13 @@ class Attempts:
 
     async def settle(self, read: Callable[[], Awaitable[Answer]], deadline: Deadline) -> Answer:
         """Read once to find out how a write ended, in the time that is kept for it. Raises as `read`."""
+        return await self._read_once(read, deadline.end)
+
+    async def _read_once(self, call: Callable[[], Awaitable[Answer]], until: float) -> Answer:
         try:
-            return await self._made(read, deadline.end)
+            return await self._made(call, until)
         except TimeoutError as error:
-            raise StorageUnavailable("no answer to a read before the deadline") from error
+            raise StorageUnavailable("no answer to a read before the deadline", passing=False) from error
 
     async def _made(self, call: Callable[[], Awaitable[Answer]], until: float) -> Answer:
         async with asyncio.timeout_at(until):

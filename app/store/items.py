@@ -130,19 +130,20 @@ class StoredPlaylist:
         It does if the window reaches back to before that write; or if this is the version that the
         write would have made, and the playlist was not made anew since.
         """
-        window_reaches_back = bool(read.recent_writes) and read.recent_writes[0] in self.recent_writes
         is_its_version = (
             read.playlist.playlist_version is not None
             and self.playlist.playlist_version == read.playlist.playlist_version + 1
         )
-        return window_reaches_back or (is_its_version and self.is_of_creation_of(read))
+        return self._window_reaches_back_to(read) or (is_its_version and self._is_of_creation_of(read))
 
     def rules_out_deletion_from(self, read: "StoredPlaylist") -> bool:
         """Whether this state proves that `read` was not deleted: it is one of the same creation."""
-        window_reaches_back = bool(read.recent_writes) and read.recent_writes[0] in self.recent_writes
-        return window_reaches_back or self.is_of_creation_of(read)
+        return self._window_reaches_back_to(read) or self._is_of_creation_of(read)
 
-    def is_of_creation_of(self, other: "StoredPlaylist") -> bool:
+    def _window_reaches_back_to(self, read: "StoredPlaylist") -> bool:
+        return bool(read.recent_writes) and read.recent_writes[0] in self.recent_writes
+
+    def _is_of_creation_of(self, other: "StoredPlaylist") -> bool:
         """Whether both are known to be states of one playlist, with no deletion in between."""
         created_at = self.playlist.created_at
         return created_at is not None and created_at == other.playlist.created_at

@@ -6,7 +6,7 @@ from, and a write that lost is told, never repeated.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from app.domain.errors import (
@@ -105,7 +105,7 @@ class PlaylistRepository:
             raise UnwritableItem(current=stored.playlist)
         try:
             await self._remove(stored, deadline)
-        except ConditionFailed as lost:
+        except _WriteLost as lost:
             raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
 
     async def _load(self, playlist_token: str, deadline: Deadline) -> StoredPlaylist:
@@ -136,7 +136,7 @@ class PlaylistRepository:
         successor = stored.followed_by(changed, write_token=_new_write_token(), written_at=_now())
         try:
             await self._save(successor, read=stored, deadline=deadline)
-        except ConditionFailed as lost:
+        except _WriteLost as lost:
             raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
         return successor.playlist
 
@@ -154,64 +154,79 @@ class PlaylistRepository:
         )
         try:
             await self._save(stored, read=None, deadline=deadline)
-        except ConditionFailed as lost:
-            raise PlaylistExists(current=_playlist_in(lost.item)) from lost
+        except _WriteLost as lost:
+            raise PlaylistExists(current=lost.current) from lost
         return stored.playlist
 
     async def _save(self, successor: StoredPlaylist, *, read: StoredPlaylist | None, deadline: Deadline) -> None:
         """Put the item if the table still holds what was read; return once it is known to have been put.
 
-        Raises ConditionFailed only if the item is known never to have been put, OutcomeUnknown if
+        Raises _WriteLost only if the item is known never to have been put, OutcomeUnknown if
         neither is known.
         """
         if successor.size > ITEM_SIZE_LIMIT:
             raise PlaylistTooLarge(size=successor.size, limit=ITEM_SIZE_LIMIT)
         condition = NO_SUCH_ITEM if read is None else read.still_current()
-        try:
-            # A creation's condition holds again once somebody has deleted what an attempt of ours had made.
-            return await self._attempts.write(
-                lambda: self._table.put_item(successor.item, condition), deadline, holds_again=read is None
-            )
-        except ConditionFailed as lost:
-            met = _stored_in(lost.item)
-            uncertain = lost.uncertain
-        except OutcomeUnknown as unknown:
-            met = await self._settle(successor, unknown, deadline)
-            if _is_unchanged(met, read):
-                raise  # The condition still holds, so an attempt that is under way may yet be applied.
-            uncertain = True
+        failed = await self._write(
+            lambda: self._table.put_item(successor.item, condition),
+            successor.playlist.playlist_token,
+            read=read,
+            deadline=deadline,
+        )
+        if failed is None:
+            return
+        met, uncertain = failed
         if met is not None and successor.recent_writes[0] in met.recent_writes:
-            return None
+            return
         if uncertain and (met is None or read is None or not met.rules_out_write_from(read)):
             raise OutcomeUnknown("the condition failed, and the item cannot tell whether an attempt was applied")
-        raise ConditionFailed(None if met is None else met.item)
+        raise _WriteLost(met)
 
     async def _remove(self, stored: StoredPlaylist, deadline: Deadline) -> None:
         """Delete the item if the table still holds it; raises as `_save` does."""
         playlist_token, condition = stored.playlist.playlist_token, stored.still_current()
-        try:
-            return await self._attempts.write(
-                lambda: self._table.delete_item(playlist_token, PLAYLIST_SORT_KEY, condition), deadline
-            )
-        except ConditionFailed as lost:
-            met = _stored_in(lost.item)
-            uncertain = lost.uncertain
-        except OutcomeUnknown as unknown:
-            met = await self._settle(stored, unknown, deadline)
-            if _is_unchanged(met, stored):
-                raise
-            uncertain = True
+        failed = await self._write(
+            lambda: self._table.delete_item(playlist_token, PLAYLIST_SORT_KEY, condition),
+            playlist_token,
+            read=stored,
+            deadline=deadline,
+        )
+        if failed is None:
+            return
+        met, uncertain = failed
         if uncertain and met is None:
-            return None
+            return
         if uncertain and met is not None and not met.rules_out_deletion_from(stored):
             raise OutcomeUnknown("the condition failed, and the item may be one that was made after our deletion")
-        raise ConditionFailed(None if met is None else met.item)
+        raise _WriteLost(met)
 
-    async def _settle(
-        self, written: StoredPlaylist, unknown: OutcomeUnknown, deadline: Deadline
-    ) -> StoredPlaylist | None:
+    async def _write(
+        self,
+        call: Callable[[], Awaitable[None]],
+        playlist_token: str,
+        *,
+        read: StoredPlaylist | None,
+        deadline: Deadline,
+    ) -> tuple[StoredPlaylist | None, bool] | None:
+        """Attempt a write on the condition that the table still holds what was read, None for no item.
+
+        Returns None if it was made; else what it met instead, and whether an attempt may have been
+        applied before. Raises OutcomeUnknown while one may yet be.
+        """
+        try:
+            # A creation's condition holds again once somebody has deleted what an attempt of ours had made.
+            await self._attempts.write(call, deadline, holds_again=read is None)
+        except ConditionFailed as failed:
+            return _stored_in(failed.item), failed.uncertain
+        except OutcomeUnknown as unknown:
+            met = await self._settle(playlist_token, unknown, deadline)
+            if _is_unchanged(met, read):
+                raise  # The condition still holds, so an attempt that is under way may yet be applied.
+            return met, True
+        return None
+
+    async def _settle(self, playlist_token: str, unknown: OutcomeUnknown, deadline: Deadline) -> StoredPlaylist | None:
         """What the table holds after a write whose outcome is unknown."""
-        playlist_token = written.playlist.playlist_token
         try:
             item = await self._attempts.settle(
                 lambda: self._table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline
@@ -221,6 +236,14 @@ class PlaylistRepository:
         return _stored_in(item)
 
 
+class _WriteLost(Exception):
+    """The write is known not to have been made; `current` is what it met instead."""
+
+    def __init__(self, met: StoredPlaylist | None) -> None:
+        super().__init__("another writer came first")
+        self.current = None if met is None else met.playlist
+
+
 def _is_unchanged(met: StoredPlaylist | None, read: StoredPlaylist | None) -> bool:
     """Whether a write conditioned on what was read, None if that was no playlist, would still be made."""
     if met is None or read is None:
@@ -228,21 +251,16 @@ def _is_unchanged(met: StoredPlaylist | None, read: StoredPlaylist | None) -> bo
     return met.is_state_of(read)
 
 
-def _conflict(lost: ConditionFailed, *, read: Playlist, preconditions: Preconditions) -> Exception:
+def _conflict(lost: _WriteLost, *, read: Playlist, preconditions: Preconditions) -> Exception:
     """Why the write lost: gone, a precondition that no longer holds, or another writer."""
-    current = _playlist_in(lost.item)
-    if current is None:
+    if lost.current is None:
         return PlaylistNotFound(read.playlist_token)
-    preconditions.check(current, read=read)
-    return EditConflict(current=current, read=read)
+    preconditions.check(lost.current, read=read)
+    return EditConflict(current=lost.current, read=read)
 
 
 def _stored_in(item: Item | None) -> StoredPlaylist | None:
     return None if item is None else StoredPlaylist.from_item(item)
-
-
-def _playlist_in(item: Item | None) -> Playlist | None:
-    return None if item is None else StoredPlaylist.from_item(item).playlist
 
 
 def _new_write_token() -> str:
