@@ -28,6 +28,7 @@ _WITH_BODY = (
     "unsupported-media-type",
     "invalid-request",
     "playlist-too-large",
+    "read-only-region",
     "outcome-unknown",
 )
 _CONDITIONAL = (
@@ -36,6 +37,7 @@ _CONDITIONAL = (
     "unwritable-item",
     "precondition-failed",
     "precondition-required",
+    "read-only-region",
     "outcome-unknown",
 )
 

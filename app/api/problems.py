@@ -26,6 +26,7 @@ from app.domain.errors import (
     PlaylistTooLarge,
     PreconditionFailed,
     PreconditionRequired,
+    ReadOnlyRegion,
     StorageUnavailable,
     Throttled,
     UnwritableItem,
@@ -51,6 +52,7 @@ CODES: Mapping[type[PlaylistError], str] = {
     UnwritableItem: "unwritable-item",
     Throttled: "throttled",
     StorageUnavailable: "storage-unavailable",
+    ReadOnlyRegion: "read-only-region",
     OutcomeUnknown: "outcome-unknown",
 }
 
@@ -108,7 +110,7 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
             members = {"size": error.size, "limit": error.limit}
         case InvalidPlaylistToken():
             members = {"errors": [{"pointer": "", "detail": str(error)}]}
-        case Throttled():
+        case Throttled() | ReadOnlyRegion():
             headers = {"Retry-After": _RETRY_AFTER_SECONDS}
         case StorageUnavailable():
             headers = {"Retry-After": _RETRY_AFTER_SECONDS}
