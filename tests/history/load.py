@@ -35,8 +35,12 @@ from tests.writers import OtherProgram
 TABLE = "music_items"
 CLIENTS = 12
 DEADLINE_SECONDS = 1.5
-# Beyond the contract's 10%: this machine has two cores, and the load, the proxy and two workers on them.
-SLACK_SECONDS = 0.75
+TOO_LONG = "the longest request took"
+# Beyond the contract's 10%, which tests/faults hold the service to: here the load, the proxy, the engine
+# and workers that start share two cores, and requests wait for them.
+SLACK_SECONDS = 2
+# Of even seeds and of odd ones. Where it is long, nothing but the deadline ends an attempt.
+READ_TIMEOUTS_SECONDS = (10, 0.4)
 _LONGEST_RUN_SECONDS = 240
 
 
@@ -65,7 +69,7 @@ async def run_load(*, seed: int, requests: int, fault_rate: float, kill_every: f
     """Run the load of one seed; `kill_every` is in seconds, 0 for never."""
     environment = os.environ | {
         "PLAYLISTS_AUTH": "none",
-        "PLAYLISTS_READ_TIMEOUT_SECONDS": "0.4",
+        "PLAYLISTS_READ_TIMEOUT_SECONDS": str(READ_TIMEOUTS_SECONDS[seed % 2]),
         "PLAYLISTS_REQUEST_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
         "PLAYLISTS_MAX_ATTEMPTS": "8",
         "PLAYLISTS_RETRY_BUDGET": "1000",
@@ -74,7 +78,7 @@ async def run_load(*, seed: int, requests: int, fault_rate: float, kill_every: f
         engine = DynamoDBLocal(Path(processes.enter_context(tempfile.TemporaryDirectory())))
         processes.enter_context(engine.running())
         point_sdk_at(engine.url, os.environ)
-        async with open_client(load_settings(auth="none")) as client:
+        async with open_client(load_settings(auth="none", read_timeout_seconds=30)) as client:
             await create_table(client, TABLE)
         async with FaultProxy(engine.url).running() as proxy:
             point_sdk_at(proxy.url, environment)
@@ -91,7 +95,7 @@ async def run_load(*, seed: int, requests: int, fault_rate: float, kill_every: f
             if len(window) > RECENT_WRITES_KEPT:
                 run.broken.append(f"{playlist} keeps {len(window)} write tokens")
     if run.longest() > DEADLINE_SECONDS * 1.1 + SLACK_SECONDS:
-        run.broken.append(f"a request took {run.longest():.2f} seconds, its deadline is {DEADLINE_SECONDS}")
+        run.broken.append(f"{TOO_LONG} {run.longest():.2f} seconds, its deadline is {DEADLINE_SECONDS}")
     return run
 
 
