@@ -34,16 +34,8 @@ your change is made only if that state is still the current one. If it is not, t
 conflict that carries the current playlist and its entity-tag: merge, and retry with that.
 """
 _REFERENCES = "#/components/schemas/{model}"
-_MODELS: tuple[type[BaseModel], ...] = (
-    NewPlaylist,
-    PlaylistReplacement,
-    PlaylistMergePatch,
-    Playlist,
-    Problem,
-    ConflictProblem,
-    TooLargeProblem,
-    InvalidRequestProblem,
-)
+_PROBLEMS: tuple[type[Problem], ...] = (Problem, ConflictProblem, TooLargeProblem, InvalidRequestProblem)
+_MODELS: tuple[type[BaseModel], ...] = (NewPlaylist, PlaylistReplacement, PlaylistMergePatch, Playlist, *_PROBLEMS)
 # Problems that any operation may end in.
 _EVERYWHERE = ("internal-error", "throttled", "storage-unavailable")
 
@@ -159,6 +151,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     _, definitions = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REFERENCES)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(definitions["$defs"])
+    for model in _PROBLEMS:
+        codes = [kind.code for kind in PROBLEM_TYPES.values() if issubclass(kind.schema, model)]
+        schemas[model.__name__]["properties"]["code"]["enum"] = codes
     for generated in ("HTTPValidationError", "ValidationError"):
         schemas.pop(generated, None)
     for path in document["paths"].values():

@@ -4,6 +4,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.api.problem_types import PROBLEM_TYPES
 from app.examples import add_examples
 from app.main import create_app
 from app.settings import load_settings
@@ -50,6 +51,14 @@ def test_operation_ids_are_stable() -> None:
         "get_liveness",
         "get_readiness",
     }
+
+
+def test_document_lists_every_problem_code() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+
+    assert schemas["Problem"]["properties"]["code"]["enum"] == list(PROBLEM_TYPES)
+    assert "edit-conflict" in schemas["ConflictProblem"]["properties"]["code"]["enum"]
+    assert "not-found" not in schemas["ConflictProblem"]["properties"]["code"]["enum"]
 
 
 def test_there_are_examples_to_try() -> None:
