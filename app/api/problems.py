@@ -148,7 +148,8 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _FRAMEWORK_CODES.get(error.status_code, "internal-error")
     if code == "method-not-allowed":
-        allow = ", ".join(_methods_of_path(request.app.routes, request))
+        # Inside a mount no route of ours matches; what is mounted there names its methods itself.
+        allow = ", ".join(_methods_of_path(request.app.routes, request)) or (error.headers or {}).get("Allow", "")
         detail = f"{request.method} is not allowed here; {allow} are."
         return problem(request, code, detail, headers={"Allow": allow})
     if code == "not-found":

@@ -21,8 +21,8 @@ async def test_unknown_path_is_a_problem(http: httpx2.AsyncClient) -> None:
     [
         ("/playlists", "POST"),
         ("/playlists/p1", "DELETE, GET, HEAD, PATCH, PUT"),
-        ("/livez", "GET"),
-        ("/problems/edit-conflict", "GET"),
+        ("/livez", "GET, HEAD"),
+        ("/docs/assets/start.js", "GET, HEAD"),
     ],
 )
 async def test_405_lists_every_method_of_the_path(http: httpx2.AsyncClient, path: str, allow: str) -> None:
@@ -31,6 +31,28 @@ async def test_405_lists_every_method_of_the_path(http: httpx2.AsyncClient, path
 
         assert code_of(response) == (405, "method-not-allowed")
         assert response.headers["allow"] == allow
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/docs",
+        "/docs/assets/start.js",
+        "/livez",
+        "/openapi.json",
+        "/playlists/nobody",
+        "/problems/edit-conflict",
+        "/problems/nothing",
+        "/readyz",
+    ],
+)
+async def test_head_answers_as_get_does_without_content(http: httpx2.AsyncClient, path: str) -> None:
+    got, head = await http.get(path), await http.head(path)
+
+    assert head.status_code == got.status_code
+    assert head.headers["content-length"] == got.headers["content-length"]
+    assert not head.content
 
 
 async def test_every_problem_type_answers_with_an_explanation(http: httpx2.AsyncClient) -> None:
