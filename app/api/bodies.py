@@ -10,10 +10,9 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from app.api.problems import RequestRefused
-from app.api.schemas import RequestBody
+from app.api.schemas import FAULTS_LISTED, RequestBody
 
 BODY_LIMIT = 1_048_576
-_ERRORS_LISTED = 50
 # No body that means anything here is deeper than 2; the interpreter's own bound differs between versions.
 NESTING_LIMIT = 100
 
@@ -141,5 +140,5 @@ def _faults(error: ValidationError) -> list[dict[str, str]]:
             "pointer": "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in fault["loc"]),
             "detail": fault["msg"].removeprefix("Value error, "),
         }
-        for fault in faults[:_ERRORS_LISTED]
+        for fault in faults[:FAULTS_LISTED]
     ]
