@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Match
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.request_id import HEADER as REQUEST_ID_HEADER
 from app.api.request_id import request_id
-from app.api.schemas import playlist_members
+from app.api.schemas import fault_detail, playlist_members
 from app.domain.errors import (
     Conflict,
     EditConflict,
@@ -139,7 +139,8 @@ async def _request_refused(request: Request, error: Exception) -> Response:
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [
-        {"pointer": "", "detail": f"{' '.join(map(str, fault['loc']))}: {fault['msg']}"} for fault in error.errors()
+        {"pointer": "", "detail": f"{' '.join(map(str, fault['loc']))} {fault_detail(fault)}"}
+        for fault in error.errors()
     ]
     return problem(request, "invalid-request", "The request has invalid parameters.", errors=errors)
 

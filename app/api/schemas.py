@@ -32,11 +32,25 @@ from app.store.items import ITEM_SIZE_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pydantic_core import ErrorDetails
+
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 # The shortest token, "a/b", takes three bytes of an item and one of the list.
 TRACKS_LIMIT = ITEM_SIZE_LIMIT // 4
 FAULTS_LISTED = 50
 _MEMBERS_LIMIT = 100
+# pydantic speaks of Python's types; who reads this has sent JSON.
+_IN_JSON_WORDS = {
+    "extra_forbidden": "is not known here",
+    "greater_than_equal": "must be {ge} or more",
+    "int_type": "must be an integer",
+    "less_than_equal": "must be {le} or less",
+    "list_type": "must be an array",
+    "missing": "must be there",
+    "model_type": "must be an object",
+    "string_type": "must be a string",
+    "too_long": "must have at most {max_length} items",
+}
 
 
 def _check_name(playlist_name: str) -> str:
@@ -212,6 +226,13 @@ class InvalidRequestProblem(Problem):
 
 class Liveness(BaseModel):
     status: str
+
+
+def fault_detail(fault: "ErrorDetails") -> str:
+    """What is wrong with a member, in JSON's words."""
+    if words := _IN_JSON_WORDS.get(fault["type"]):
+        return words.format_map(fault.get("ctx", {}))
+    return fault["msg"].removeprefix("Value error, ")
 
 
 def playlist_members(playlist: domain.Playlist) -> dict[str, Any]:

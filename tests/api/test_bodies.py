@@ -116,8 +116,11 @@ async def test_merge_patch_is_for_patch_alone(http: httpx2.AsyncClient, method: 
     assert response.headers["accept"] == "application/json"
 
 
-async def test_content_coding_gets_415(http: httpx2.AsyncClient) -> None:
-    response = await http.patch("/playlists/p1", content=b"{}", headers={**MERGE_PATCH, "Content-Encoding": "gzip"})
+@pytest.mark.parametrize("codings", [["gzip"], ["identity", "gzip"], ["identity, gzip"]])
+async def test_content_coding_gets_415(http: httpx2.AsyncClient, codings: list[str]) -> None:
+    lines = [("Content-Encoding", coding) for coding in codings]
+
+    response = await http.patch("/playlists/p1", content=b"{}", headers=[*MERGE_PATCH.items(), *lines])
 
     assert code_of(response) == (415, "unsupported-media-type")
 
@@ -136,6 +139,16 @@ async def test_content_length_over_the_limit_gets_413_before_the_body_is_read(
     response = await http.patch("/playlists/p1", content=b"{}", headers={**MERGE_PATCH, "Content-Length": declared})
 
     assert code_of(response) == (413, "body-too-large")
+
+
+async def test_content_length_may_begin_with_zeros(http: httpx2.AsyncClient) -> None:
+    await http.put("/playlists/p1", json=MINE)
+
+    response = await http.patch(
+        "/playlists/p1", content=b"{}", headers={**MERGE_PATCH, "Content-Length": "00000000002"}
+    )
+
+    assert response.status_code == 200
 
 
 async def test_body_over_the_limit_gets_413_chunked(http: httpx2.AsyncClient) -> None:
@@ -163,11 +176,44 @@ async def test_thousands_of_faults_are_listed_up_to_a_bound(http: httpx2.AsyncCl
     assert len(response.json()["errors"]) == 50
 
 
-async def test_more_tracks_than_an_item_can_hold_are_one_fault(http: httpx2.AsyncClient) -> None:
-    response = await http.patch("/playlists/p1", json={"track_tokens": [""] * (TRACKS_LIMIT + 1)})
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ([], {"pointer": "", "detail": "must be an object"}),
+        ({"track_tokens": []}, {"pointer": "/playlist_name", "detail": "must be there"}),
+        ({**MINE, "playlist_name": 1}, {"pointer": "/playlist_name", "detail": "must be a string"}),
+        ({**MINE, "playlist_name": " "}, {"pointer": "/playlist_name", "detail": "must not be blank"}),
+        ({**MINE, "track_tokens": "A/1"}, {"pointer": "/track_tokens", "detail": "must be an array"}),
+        ({**MINE, "track_tokens": ["A/1", None]}, {"pointer": "/track_tokens/1", "detail": "must be a string"}),
+        (
+            {**MINE, "track_tokens": ["A/1"] * (TRACKS_LIMIT + 1)},
+            {"pointer": "/track_tokens", "detail": "must have at most 102400 items"},
+        ),
+        ({**MINE, "playlist_version": "1"}, {"pointer": "/playlist_version", "detail": "must be an integer"}),
+        ({**MINE, "playlist_version": 1.5}, {"pointer": "/playlist_version", "detail": "must be an integer"}),
+        (
+            {**MINE, "playlist_version": 2**63},
+            {"pointer": "/playlist_version", "detail": f"must be {2**63 - 1} or less"},
+        ),
+        (
+            {**MINE, "playlist_version": -(2**80)},
+            {"pointer": "/playlist_version", "detail": f"must be {-(2**63)} or more"},
+        ),
+        ({**MINE, "a/b~c": 1}, {"pointer": "/a~1b~0c", "detail": "is not known here"}),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+async def test_faults_are_told_in_the_words_of_json(http: httpx2.AsyncClient, body: Any, fault: dict[str, str]) -> None:
+    response = await http.put("/playlists/p1", json=body)
 
     assert code_of(response) == (422, "invalid-request")
-    assert [fault["pointer"] for fault in response.json()["errors"]] == ["/track_tokens"]
+    assert response.json()["errors"] == [fault]
+
+
+async def test_number_that_cannot_be_read_is_told_in_the_words_of_json(http: httpx2.AsyncClient) -> None:
+    response = await http.patch("/playlists/p1", content=NAMED % (b"9" * 5_000), headers=MERGE_PATCH)
+
+    assert response.json()["detail"] == "The body cannot be read as JSON: a number has too many digits."
 
 
 @pytest.mark.parametrize(
