@@ -10,9 +10,8 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from app.api.problems import RequestRefused
-from app.api.schemas import FAULTS_LISTED, RequestBody, fault_detail
+from app.api.schemas import BODY_LIMIT, FAULTS_LISTED, RequestBody, fault_detail
 
-BODY_LIMIT = 1_048_576
 # No body that means anything here is deeper than 2; the interpreter's own bound differs between versions.
 NESTING_LIMIT = 100
 

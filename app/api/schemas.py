@@ -38,6 +38,7 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 # The shortest token, "a/b", takes three bytes of an item and one of the list.
 TRACKS_LIMIT = ITEM_SIZE_LIMIT // 4
 FAULTS_LISTED = 50
+BODY_LIMIT = 1_048_576
 _MEMBERS_LIMIT = 100
 # pydantic speaks of Python's types; who reads this has sent JSON.
 _IN_JSON_WORDS = {

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from app.api.bodies import BODY_LIMIT, NESTING_LIMIT, strict_json
+from app.api.bodies import NESTING_LIMIT, strict_json
 from app.api.problems import RequestRefused
-from app.api.schemas import TRACKS_LIMIT, PlaylistMergePatch
+from app.api.schemas import BODY_LIMIT, TRACKS_LIMIT, PlaylistMergePatch
 from tests.api.test_playlists import MERGE_PATCH, MINE, code_of
 
 NAMED = b'{"playlist_name": %s}'

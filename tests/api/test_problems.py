@@ -3,9 +3,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from jsonschema import Draft202012Validator
+from starlette.exceptions import HTTPException
 
 from app.api.problem_types import PROBLEM_TYPES
 from app.domain import errors
+from app.main import create_app
+from app.settings import load_settings
 from app.store.items import Condition, Item
 from tests.api.test_playlists import MINE, code_of
 from tests.conftest import Interruptions
@@ -91,6 +95,35 @@ async def test_unforeseen_error_is_a_problem_that_tells_nothing_of_the_inside(
 
     assert code_of(response) == (500, "internal-error")
     assert "secret" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (400, (400, "malformed-request")),
+        (413, (413, "body-too-large")),
+        (415, (415, "unsupported-media-type")),
+        (422, (422, "invalid-request")),
+        (431, (400, "malformed-request")),
+        (502, (500, "internal-error")),
+    ],
+)
+async def test_error_that_the_framework_raises_keeps_its_meaning(status: int, answer: tuple[int, str]) -> None:
+    app = create_app(load_settings(auth="none"))
+    schemas = app.openapi()["components"]
+
+    @app.get("/failing")
+    def fail() -> None:
+        raise HTTPException(status, "Too bad.", headers={"Accept": "text/plain"})
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://playlists.test") as http:
+        response = await http.get("/failing")
+
+    assert code_of(response) == answer
+    assert response.json()["detail"] == "Too bad."
+    assert response.headers["accept"] == "text/plain"
+    schema = {"$ref": f"#/components/schemas/{PROBLEM_TYPES[answer[1]].schema.__name__}", "components": schemas}
+    Draft202012Validator(schema).validate(response.json())
 
 
 async def test_instance_is_the_path_as_it_was_sent(http: httpx2.AsyncClient) -> None:
