@@ -41,6 +41,7 @@ _EVERYWHERE = ("internal-error", "throttled", "storage-unavailable")
 
 _REQUEST_ID = {
     "description": "The request's id: yours, if you sent a fit one.",
+    "required": True,
     "schema": {"type": "string"},
 }
 _HEADERS: dict[str, dict[str, Any]] = {
@@ -49,14 +50,27 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string"},
         "example": '"3-q83vEjRWeJCrze8S"',
     },
-    "Cache-Control": {"description": "Caches revalidate before use.", "schema": {"type": "string"}},
-    "Location": {"description": "The path of the new playlist.", "schema": {"type": "string"}},
-    "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
-    "Accept-Patch": {
-        "description": "Media types that PATCH takes (RFC 5789).",
+    "Cache-Control": {
+        "description": "Caches revalidate before use.",
+        "required": True,
         "schema": {"type": "string"},
     },
-    "Accept": {"description": "Media types that the method takes.", "schema": {"type": "string"}},
+    "Location": {"description": "The path of the new playlist.", "required": True, "schema": {"type": "string"}},
+    "Retry-After": {
+        "description": "Seconds to wait before a retry.",
+        "required": True,
+        "schema": {"type": "integer"},
+    },
+    "Accept-Patch": {
+        "description": "Media types that PATCH takes (RFC 5789).",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Accept": {
+        "description": "Media types that the method takes.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
 }
 _EXAMPLE_PLAYLIST = {
     "playlist_token": "PLAYLIST_1",
