@@ -8,7 +8,9 @@ from app.api.problem_types import PROBLEM_TYPES
 from app.examples import add_examples
 from app.main import create_app
 from app.settings import load_settings
+from app.store.attempts import Attempts
 from app.store.playlists import PlaylistRepository
+from tests.conftest import Interruptions
 from tests.engines import PROJECT
 
 DOCUMENT: dict[str, Any] = json.loads((PROJECT / "openapi" / "openapi.json").read_text())
@@ -95,3 +97,22 @@ async def test_examples_are_added_once(playlists: PlaylistRepository) -> None:
 
     assert await playlists.get("PLAYLIST_1") == first
     assert first.playlist_version == 2
+
+
+async def test_examples_are_finished_after_a_start_that_was_cut_off(
+    playlists: PlaylistRepository, interruptions: Interruptions
+) -> None:
+    def cut_off_at_the_next() -> None:
+        interruptions.before_write = cut_off
+
+    def cut_off() -> None:
+        raise RuntimeError
+
+    interruptions.before_write = cut_off_at_the_next
+    with pytest.raises(RuntimeError):
+        await add_examples(PlaylistRepository(interruptions, Attempts(load_settings())))
+
+    await add_examples(playlists)
+
+    example = await playlists.get("PLAYLIST_1")
+    assert (example.playlist_name, example.playlist_version) == ("Morning Run", 2)
