@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,7 +11,6 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app import __version__
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
 from app.api.schemas import (
@@ -152,7 +152,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     """The whole document, as served at /openapi.json and kept in openapi/openapi.json."""
     document = get_openapi(
         title=TITLE,
-        version=__version__,
+        version=version("playlist-service"),
         description=_DESCRIPTION,
         routes=app.routes,
         servers=[{"url": "/", "description": "This service"}],

@@ -1,4 +1,5 @@
 import json
+import tomllib
 from typing import Any
 
 import httpx2
@@ -53,6 +54,14 @@ def test_operation_ids_are_stable() -> None:
         "get_liveness",
         "get_readiness",
     }
+
+
+def test_version_is_the_one_of_the_package_and_stated_there_alone() -> None:
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+
+    assert DOCUMENT["info"]["version"] == version
+    for source in [*(PROJECT / "app").rglob("*.py"), PROJECT / "docker-compose.yml", PROJECT / "Dockerfile"]:
+        assert version not in source.read_text(), source
 
 
 def test_document_lists_every_problem_code() -> None:
