@@ -232,8 +232,10 @@ def test_body_full_of_faults_takes_no_longer_than_one_without(body: bytes) -> No
 
     def seconds(value: Any) -> float:
         start = time.process_time()
-        with contextlib.suppress(ValidationError):
-            PlaylistMergePatch.model_validate(value).change()
+        try:
+            PlaylistMergePatch.model_validate(value)
+        except ValidationError as error:
+            error.errors(include_url=False)
         return time.process_time() - start
 
     assert min(seconds(document) for _ in range(3)) < 2 * min(seconds(valid) for _ in range(3))
