@@ -47,6 +47,10 @@ type model struct {
 
 const unknownTag = "?"
 
+// How long a write may still be on its way once its sender has given up or is gone. The proxy holds
+// none back for longer, so one that takes effect later was sent later, and is no honest unknown outcome.
+const inFlight = 2 * time.Second
+
 func unknownOutcome(e Event) bool { return e.Status == 504 || e.Status == 500 || e.Status == 0 }
 func acknowledged(e Event) bool   { return e.Kind != "read" && (e.Status == 200 || e.Status == 201) }
 
@@ -204,14 +208,10 @@ func main() {
 		},
 	}
 	playlists := map[string][]porcupine.Operation{}
-	end := int64(0)
-	for _, e := range events {
-		end = max(end, e.Return)
-	}
 	for _, e := range events {
 		returned := e.Return
 		if unknownOutcome(e) {
-			returned = end + 1 // It may be applied at any time after its call.
+			returned += inFlight.Nanoseconds()
 		}
 		playlists[e.Playlist] = append(playlists[e.Playlist], porcupine.Operation{
 			ClientId: e.Client, Input: e, Call: e.Call, Output: nil, Return: returned,
