@@ -1,7 +1,7 @@
 # Two commands are enough: `make run` and `make test`. The others are for those who change the service.
 .DEFAULT_GOAL := help
 # Made by these commands, with no file of that name.
-.PHONY: help run test verify lint format format-check types lock openapi clean
+.PHONY: help run test verify mutants soak lint format format-check types lock openapi clean
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
@@ -20,7 +20,13 @@ verify: .venv/test .venv-engine/run ## what needs more tools: the container file
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@cd tests/history && go vet ./... && go test ./...
-	@for seed in 1 2 3; do $(BIN)/python -m tests.history.load --seed $$seed --seconds 8 || exit 1; done
+	@$(BIN)/python -m tests.history.load --seeds 1 2 3 --requests 3500
+
+mutants: .venv/test ## seeded mistakes, each of which the tests of faults and the history checker have to find (10 min)
+	@$(BIN)/python -m tests.history.mutants
+
+soak: .venv/test ## the history load over 28 seeds, 100,000 requests (15 min): the figures of docs/reliability.md
+	@$(BIN)/python -m tests.history.load --seeds $$(seq 101 128) --requests 3600
 
 lint: .venv/test ## ruff's rules
 	@$(BIN)/ruff check .

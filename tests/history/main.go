@@ -152,6 +152,9 @@ func checkRules(events []Event) []string {
 	}
 	newest := map[string]Event{}
 	for _, e := range events {
+		if e.Status == 500 {
+			broken = append(broken, fmt.Sprintf("the service failed at a %s", e.Kind))
+		}
 		if acknowledged(e) {
 			key := e.Playlist + " " + e.Seen.Tag
 			if other, twice := tags[key]; twice {

@@ -48,6 +48,7 @@ func TestRules(t *testing.T) {
 		"one state to two writes": {Playlist: "p", Kind: "edit", Name: "B", Status: 200, Call: 1, Return: 2, Seen: at(5, "5-a", "A")},
 		"never written":           {Playlist: "p", Kind: "read", Status: 200, Call: 1, Return: 2, Seen: at(5, "5-x", "X")},
 		"own conflict":            {Playlist: "p", Kind: "edit", Name: "A", Status: 409, Call: 1, Return: 2, Seen: at(5, "5-a", "A")},
+		"failed":                  {Playlist: "p", Kind: "edit", Name: "B", Status: 500, Call: 1, Return: 2},
 		"version fell":            {Playlist: "p", Kind: "read", Status: 200, Call: 3, Return: 4, Seen: at(4, "4-a", "A")},
 	}
 	if broken := checkRules([]Event{write}); len(broken) != 0 {

@@ -51,7 +51,7 @@ MUTANTS = (
         "unconditional delete",
         "store/playlists.py",
         "playlist_token, condition = stored.playlist.playlist_token, stored.still_current()",
-        'playlist_token, condition = stored.playlist.playlist_token, Condition("attribute_exists(partition_key)")',
+        'playlist_token, condition = stored.playlist.playlist_token, NO_SUCH_ITEM.__class__("attribute_exists(sort_key)")',
     ),
     Mutant(
         "own token not looked for",
@@ -139,6 +139,8 @@ def _by_history(environment: dict[str, str], checker: Path, *, shows_as_late: bo
         load = ("-m", "tests.history.load", "--seeds", seed, "--requests", "3000", "--checker", str(checker))
         finished = _python(environment, *load)
         lines = [line.removeprefix("broken: ") for line in finished.stdout.splitlines() if line.startswith("broken: ")]
+        if any(line.startswith("the service failed") for line in lines):
+            raise RuntimeError(f"the mutant cannot even run: {lines}")
         if found := [line for line in lines if line.startswith(TOO_LONG) == shows_as_late]:
             return f"{found[0]} (seed {seed})"
         if finished.returncode and not lines:
