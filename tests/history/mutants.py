@@ -51,7 +51,8 @@ MUTANTS = (
         "unconditional delete",
         "store/playlists.py",
         "playlist_token, condition = stored.playlist.playlist_token, stored.still_current()",
-        'playlist_token, condition = stored.playlist.playlist_token, NO_SUCH_ITEM.__class__("attribute_exists(sort_key)")',
+        "playlist_token = stored.playlist.playlist_token\n"
+        '        condition = type(NO_SUCH_ITEM)("attribute_exists(partition_key)")',
     ),
     Mutant(
         "own token not looked for",
