@@ -18,8 +18,10 @@ from app.api.schemas import playlist_members
 from app.domain.errors import (
     Conflict,
     EditConflict,
+    InvalidPatch,
     InvalidPlaylistToken,
     OutcomeUnknown,
+    PatchNotApplicable,
     PlaylistError,
     PlaylistExists,
     PlaylistNotFound,
@@ -33,6 +35,7 @@ from app.domain.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+FAULTS_LISTED = 50
 _RETRY_AFTER_SECONDS = "1"
 
 _log = logging.getLogger("app.problems")
@@ -42,12 +45,14 @@ _log = logging.getLogger("app.problems")
 CODES: Mapping[type[PlaylistError], str] = {
     PlaylistNotFound: "playlist-not-found",
     InvalidPlaylistToken: "invalid-request",
+    InvalidPatch: "invalid-request",
     PlaylistTooLarge: "playlist-too-large",
     EditConflict: "edit-conflict",
     VersionConflict: "version-conflict",
     PreconditionFailed: "precondition-failed",
     PreconditionRequired: "precondition-required",
     PlaylistExists: "playlist-exists",
+    PatchNotApplicable: "patch-not-applicable",
     UnwritableItem: "unwritable-item",
     Throttled: "throttled",
     StorageUnavailable: "storage-unavailable",
@@ -108,6 +113,9 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
             members = {"size": error.size, "limit": error.limit}
         case InvalidPlaylistToken():
             members = {"errors": [{"pointer": "", "detail": str(error)}]}
+        case InvalidPatch():
+            faults = error.faults[:FAULTS_LISTED]
+            members = {"errors": [{"pointer": pointer, "detail": detail} for pointer, detail in faults]}
         case Throttled():
             headers = {"Retry-After": _RETRY_AFTER_SECONDS}
         case StorageUnavailable():
