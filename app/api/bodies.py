@@ -13,7 +13,8 @@ from starlette.requests import ClientDisconnect
 from app.api.problems import FAULTS_LISTED, RequestRefused
 
 BODY_LIMIT = 1_048_576
-# No body that means anything here is deeper than 2; the interpreter's own bound differs between versions.
+# No body that means anything here is deeper than 4, as a `test` of the whole playlist in a JSON Patch is; the
+# interpreter's own bound differs between versions.
 NESTING_LIMIT = 100
 
 # Brackets outside of strings: a whole string is one match, an unfinished one too, so that no character is read twice.

@@ -413,8 +413,13 @@ class TestGrowth:
 
     @pytest.mark.parametrize(
         "shrink",
-        [remove("/track_tokens/0"), replace("/track_tokens/0", "A/1"), replace("/track_tokens", [TOKEN] * 3_000)],
-        ids=lambda operation: operation["op"],
+        [
+            remove("/track_tokens/0"),
+            replace("/track_tokens/0", "A/1"),
+            replace("/track_tokens", [TOKEN] * 3_000),
+            add("/track_tokens", [TOKEN] * 3_000),
+        ],
+        ids=lambda operation: f"{operation['op']} {operation['path']}",
     )
     def test_room_that_an_operation_makes_can_be_used_by_the_next(self, shrink: Members) -> None:
         changed = apply(self.FULL, shrink, add("/track_tokens/-", self.TOKEN))
