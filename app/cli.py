@@ -157,12 +157,15 @@ curl -i {url}/playlists/PLAYLIST_1
 async def _prepare(settings: Settings) -> None:
     async with _client(settings) as client:
         await create_table(client, settings.table_name)
+        await check_table(client, settings.table_name, mrec_write_region=settings.mrec_write_region)
         await add_examples(PlaylistRepository(DynamoDBTable(client, settings.table_name), Attempts(settings)))
 
 
 async def _create(settings: Settings) -> bool:
     async with _client(settings) as client:
-        return await create_table(client, settings.table_name)
+        created = await create_table(client, settings.table_name)
+        await check_table(client, settings.table_name, mrec_write_region=settings.mrec_write_region)
+        return created
 
 
 async def _open(settings: Settings) -> list[str]:
@@ -173,7 +176,7 @@ async def _open(settings: Settings) -> list[str]:
 
 async def _check(settings: Settings) -> list[str]:
     async with _client(settings) as client:
-        return await check_table(client, settings.table_name)
+        return await check_table(client, settings.table_name, mrec_write_region=settings.mrec_write_region)
 
 
 @asynccontextmanager

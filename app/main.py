@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         pattern = settings.track_token_pattern
         async with open_client(settings) as client:
-            table = DynamoDBTable(client, settings.table_name)
+            table = DynamoDBTable(client, settings.table_name, write_region=settings.mrec_write_region)
             yield State(
                 playlists=PlaylistRepository(table, Attempts(settings)),
                 table=table,

@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         default=64, ge=1, le=10_000, description="Connections to DynamoDB that one process keeps at most."
     )
+    mrec_write_region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")] | None = Field(
+        default=None,
+        description="Serve on a global table with multi-Region eventual consistency all the same: accept writes in "
+        "this Region alone, and only reads in the others.",
+    )
     skip_table_check: bool = Field(
         default=False,
         description="Start without DescribeTable, for credentials that may not call it.",

@@ -85,8 +85,8 @@ class Interruptions(DynamoDBTable):
 
 
 @pytest.fixture
-def interruptions(client: "DynamoDBClient", table_name: str) -> Interruptions:
-    return Interruptions(client, table_name)
+def interruptions(client: "DynamoDBClient", settings: Settings) -> Interruptions:
+    return Interruptions(client, settings.table_name, write_region=settings.mrec_write_region)
 
 
 @pytest.fixture

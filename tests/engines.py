@@ -19,28 +19,44 @@ _START_SECONDS = 60
 def engine() -> tuple[str, AbstractContextManager[str]]:
     """The engine's name, and a context that runs it and yields its endpoint URL."""
     if shutil.which("java") and shutil.which("mvn"):
-        return "DynamoDB Local", _running_dynamodb_local()
+        return "DynamoDB Local", DynamoDBLocal().running()
     return "ministack (no Java and Maven for DynamoDB Local)", running_engine()
 
 
-@contextmanager
-def _running_dynamodb_local() -> Iterator[str]:
-    _install_dynamodb_local()
-    port = free_port()
-    command = [
-        "java",
-        "-Xmx512m",
-        "-cp",
-        f"{_INSTALLED}/*",
-        "software.amazon.dynamodb.services.local.main.ServerRunner",
-    ]
-    command += ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+class DynamoDBLocal:
+    """DynamoDB Local on a port of its own: on files in `folder`, which outlive its process, or in memory."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._storage = ["-inMemory"] if folder is None else ["-dbPath", str(folder)]
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Run it, and return once it answers."""
+        _install_dynamodb_local()
+        java = ["java", "-Xmx512m", "-cp", f"{_INSTALLED}/*"]
+        options = [*self._storage, "-sharedDb", "-disableTelemetry", "-port", str(self._port)]
+        self._process = subprocess.Popen(
+            [*java, "software.amazon.dynamodb.services.local.main.ServerRunner", *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _wait_until_it_answers(self._process, self._port)
+
+    def kill(self) -> None:
+        """End it as kill -9 does; it may be started again."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    @contextmanager
+    def running(self) -> Iterator[str]:
         try:
-            _wait_until_it_answers(process, port)
-            yield f"http://127.0.0.1:{port}"
+            self.start()
+            yield self.url
         finally:
-            process.kill()
+            self.kill()
 
 
 def _install_dynamodb_local() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 from urllib.error import URLError
 
 from app.store.embedded import free_port
@@ -30,12 +30,23 @@ def run_playlists(*arguments: str, environment: Mapping[str, str] | None = None)
 class Served:
     url: str
     process: "subprocess.Popen[bytes]"
-    _output: TextIO
+    _output: IO[bytes]
 
     def output(self) -> str:
         """All that it has printed so far."""
-        self._output.seek(0)
-        return self._output.read()
+        # pread, because the process writes at the offset that a seek here would move.
+        descriptor = self._output.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers of `serve --workers`."""
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+        processes = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+        return [
+            int(number)
+            for number, parent, command in processes
+            if int(parent) == self.process.pid and "spawn_main" in command
+        ]
 
 
 @contextmanager
@@ -44,7 +55,7 @@ def running_playlists(*arguments: str, environment: Mapping[str, str] | None = N
     port = free_port()
     # A file, because nobody reads a pipe, and one that is full stops the service.
     with (
-        tempfile.TemporaryFile("w+") as output,
+        tempfile.TemporaryFile() as output,
         subprocess.Popen(
             [PLAYLISTS, *arguments, "--port", str(port)], env=environment, stdout=output, stderr=subprocess.STDOUT
         ) as process,

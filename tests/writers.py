@@ -3,15 +3,23 @@
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from app.store.items import Item
+
+_KNOWN = ("partition_key", "sort_key", "playlist_name", "playlist_version", "track_tokens")
 
 
 class OtherProgram:
     """Another program on the table. It knows the first five attributes only, as Tempest's do."""
 
     def __init__(self, endpoint_url: str, table_name: str) -> None:
-        self._client: Any = boto3.client("dynamodb", region_name="us-east-1", endpoint_url=endpoint_url)
+        self._client: Any = boto3.client(
+            "dynamodb",
+            region_name="us-east-1",
+            endpoint_url=endpoint_url,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
         self._table_name = table_name
 
     def put(self, item: Item) -> None:
@@ -30,14 +38,36 @@ class OtherProgram:
         self.put({name: value for name, value in item.items() if value is not None})
         return item
 
-    def rename_in_place(self, playlist_token: str, playlist_name: str) -> None:
+    def save(self, playlist_token: str, playlist_name: str) -> Item | None:
+        """Rename by a PutItem of what it knows, locked on the version alone; None if another writer came first."""
+        read = self.read(playlist_token)
+        assert read is not None
+        item = {name: read[name] for name in _KNOWN} | {
+            "playlist_name": {"S": playlist_name},
+            "playlist_version": {"N": str(int(read["playlist_version"]["N"]) + 1)},
+        }
+        try:
+            self._client.put_item(
+                TableName=self._table_name,
+                Item=item,
+                ConditionExpression="playlist_version = :read",
+                ExpressionAttributeValues={":read": read["playlist_version"]},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
+        return item
+
+    def rename_in_place(self, playlist_token: str, playlist_name: str) -> Item:
         """Rename by an UpdateItem that raises the version (Tempest's transactional save)."""
-        self._client.update_item(
+        answer = self._client.update_item(
             TableName=self._table_name,
             Key=_key(playlist_token),
             UpdateExpression="SET playlist_name = :name ADD playlist_version :one",
             ExpressionAttributeValues={":name": {"S": playlist_name}, ":one": {"N": "1"}},
+            ReturnValues="ALL_NEW",
         )
+        item: Item = answer["Attributes"]
+        return item
 
     def delete(self, playlist_token: str) -> None:
         self._client.delete_item(TableName=self._table_name, Key=_key(playlist_token))

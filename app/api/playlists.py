@@ -38,6 +38,7 @@ _WITH_BODY = (
     "unsupported-media-type",
     "invalid-request",
     "playlist-too-large",
+    "read-only-region",
     "outcome-unknown",
 )
 _CONDITIONAL = (
@@ -46,6 +47,7 @@ _CONDITIONAL = (
     "unwritable-item",
     "precondition-failed",
     "precondition-required",
+    "read-only-region",
     "outcome-unknown",
 )
 

@@ -142,6 +142,13 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             "A fault of the service. Report it with the `request_id`.",
         ),
         ProblemType(
+            "read-only-region",
+            503,
+            "Read-only Region",
+            "The table is a global table whose Regions do not see each other's writes at once, so changes are "
+            "accepted in one Region alone, which `detail` names. Nothing was written: send the change there.",
+        ),
+        ProblemType(
             "throttled",
             503,
             "Throttled",

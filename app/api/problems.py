@@ -28,6 +28,7 @@ from app.domain.errors import (
     PlaylistTooLarge,
     PreconditionFailed,
     PreconditionRequired,
+    ReadOnlyRegion,
     StorageUnavailable,
     Throttled,
     UnwritableItem,
@@ -56,6 +57,7 @@ CODES: Mapping[type[PlaylistError], str] = {
     UnwritableItem: "unwritable-item",
     Throttled: "throttled",
     StorageUnavailable: "storage-unavailable",
+    ReadOnlyRegion: "read-only-region",
     OutcomeUnknown: "outcome-unknown",
 }
 
@@ -116,7 +118,7 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
         case InvalidPatch():
             faults = error.faults[:FAULTS_LISTED]
             members = {"errors": [{"pointer": pointer, "detail": detail} for pointer, detail in faults]}
-        case Throttled():
+        case Throttled() | ReadOnlyRegion():
             headers = {"Retry-After": _RETRY_AFTER_SECONDS}
         case StorageUnavailable():
             headers = {"Retry-After": _RETRY_AFTER_SECONDS}

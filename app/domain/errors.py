@@ -13,6 +13,7 @@ PlaylistError
 │   ├── PlaylistExists         another writer created it first
 │   ├── PatchNotApplicable     the current state does not allow an operation of a JSON Patch
 │   └── UnwritableItem         the stored version cannot be counted up
+├── ReadOnlyRegion             writes of this global table are accepted in another Region
 ├── Throttled                  DynamoDB had no capacity; nothing was applied
 ├── StorageUnavailable         DynamoDB could not be asked; nothing was applied
 └── OutcomeUnknown             DynamoDB went silent: the write may or may not have landed
@@ -131,6 +132,14 @@ class UnwritableItem(Conflict):
             "The stored playlist_version is missing, not an integer, or at the end of its range, so no "
             "write can be locked on it. Whoever runs the table has to repair the item.",
             current=current,
+        )
+
+
+class ReadOnlyRegion(PlaylistError):
+    def __init__(self, *, region: str, write_region: str) -> None:
+        super().__init__(
+            f"In {region} playlists can only be read; they are written in {write_region}. "
+            "Nothing was written: send the change to the service there."
         )
 
 

@@ -24,6 +24,7 @@ from app.domain.errors import (
     OutcomeUnknown,
     PlaylistError,
     PlaylistTooLarge,
+    ReadOnlyRegion,
     StorageUnavailable,
     Throttled,
 )
@@ -74,9 +75,17 @@ class ConditionFailed(Exception):
 class DynamoDBTable:
     """The calls that the service makes on one table. All raise StorageUnavailable and Throttled."""
 
-    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table_name: str, *, write_region: str | None = None) -> None:
+        """`write_region` is the one Region that writes are accepted in; None for every Region."""
         self._client = client
         self._table_name = table_name
+        self._write_region = write_region
+
+    def check_accepts_writes(self) -> None:
+        """Raises ReadOnlyRegion where the client's Region is not the one for writes."""
+        region = self._client.meta.region_name
+        if self._write_region not in (None, region):
+            raise ReadOnlyRegion(region=region, write_region=self._write_region)
 
     async def get_item(self, partition_key: str, sort_key: str) -> Item | None:
         """Read one item, strongly consistent; None if there is none."""

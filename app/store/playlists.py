@@ -36,7 +36,7 @@ from app.store.items import (
 
 class PlaylistRepository:
     """Playlists by token. Every method may raise Throttled and StorageUnavailable, which mean that
-    nothing was written; every write may raise OutcomeUnknown besides."""
+    nothing was written; every write may raise OutcomeUnknown and ReadOnlyRegion besides."""
 
     def __init__(self, table: DynamoDBTable, attempts: Attempts) -> None:
         self._table = table
@@ -51,7 +51,7 @@ class PlaylistRepository:
 
         Raises InvalidPlaylistToken, PlaylistExists, PlaylistTooLarge.
         """
-        return await self._create(playlist_token, content, playlist_owner, self._attempts.deadline())
+        return await self._create(playlist_token, content, playlist_owner, self._writing_deadline())
 
     async def update(
         self,
@@ -67,7 +67,7 @@ class PlaylistRepository:
         `preconditions` raise, EditConflict (never retried here: a blind retry would overwrite what
         the caller has not seen), UnwritableItem, PlaylistTooLarge, or whatever `change` raises.
         """
-        return await self._update(playlist_token, change, preconditions, self._attempts.deadline())
+        return await self._update(playlist_token, change, preconditions, self._writing_deadline())
 
     async def put(
         self,
@@ -82,7 +82,7 @@ class PlaylistRepository:
         The owner is kept where there is one to replace. Raises as `create` and `update` do; where
         there is no playlist, preconditions are held against that.
         """
-        deadline = self._attempts.deadline()
+        deadline = self._writing_deadline()
         try:
             return await self._update(playlist_token, content.replace, preconditions, deadline), False
         except PlaylistNotFound:
@@ -98,7 +98,7 @@ class PlaylistRepository:
 
         Raises PlaylistNotFound, what `preconditions` raise, EditConflict, UnwritableItem.
         """
-        deadline = self._attempts.deadline()
+        deadline = self._writing_deadline()
         stored = await self._load(playlist_token, deadline)
         preconditions.check(stored.playlist)
         if stored.playlist.playlist_version is None:
@@ -107,6 +107,10 @@ class PlaylistRepository:
             await self._remove(stored, deadline)
         except _WriteLost as lost:
             raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
+
+    def _writing_deadline(self) -> Deadline:
+        self._table.check_accepts_writes()
+        return self._attempts.deadline()
 
     async def _load(self, playlist_token: str, deadline: Deadline) -> StoredPlaylist:
         if len(playlist_token.encode()) > PARTITION_KEY_SIZE_LIMIT:

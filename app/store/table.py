@@ -55,8 +55,8 @@ class TableUnusable(Exception):
 async def create_table(client: "DynamoDBClient", table_name: str) -> bool:
     """Make the table with its owner index, billed on demand, and wait until it serves.
 
-    Returns False if a table of that name was there already, which is checked instead. Raises
-    TableUnusable, and the SDK's errors: `explained` tells what they mean.
+    Returns False if a table of that name was there already; `check_table` tells whether it fits.
+    Raises the SDK's errors: `explained` tells what they mean.
     """
     try:
         await client.create_table(
@@ -70,30 +70,33 @@ async def create_table(client: "DynamoDBClient", table_name: str) -> bool:
             BillingMode="PAY_PER_REQUEST",
         )
     except client.exceptions.ResourceInUseException:
-        created = False
-    else:
-        created = True
-        await client.get_waiter("table_exists").wait(
-            TableName=table_name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
-        )
-    await check_table(client, table_name)
-    return created
+        return False
+    await client.get_waiter("table_exists").wait(TableName=table_name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+    return True
 
 
-async def check_table(client: "DynamoDBClient", table_name: str) -> list[str]:
+async def check_table(client: "DynamoDBClient", table_name: str, *, mrec_write_region: str | None = None) -> list[str]:
     """Make sure that the service can work on the table (DescribeTable).
 
-    Returns what is missing that the service can do without, one sentence each. Raises as
-    `create_table` does.
+    An eventually consistent global table is refused unless `mrec_write_region` says where alone
+    its playlists are written. Returns what is missing that the service can do without, one
+    sentence each. Raises TableUnusable, and as `create_table` does.
     """
     table = (await client.describe_table(TableName=table_name))["Table"]
     if table["TableStatus"] not in ("ACTIVE", "UPDATING"):
         raise TableUnusable(f"table {table_name!r} is {table['TableStatus']}: wait until it is ACTIVE")
-    if _is_eventually_consistent_global_table(table):
+    if mrec_write_region is None and _is_eventually_consistent_global_table(table):
         raise TableUnusable(
             f"table {table_name!r} is a global table with multi-Region eventual consistency: conditions are judged "
             "against the local replica and the last writer wins, so updates would be lost; use a table of one Region, "
-            "or one with MultiRegionConsistency STRONG"
+            "or one with MultiRegionConsistency STRONG, or name the one Region that accepts writes in "
+            "PLAYLISTS_MREC_WRITE_REGION"
+        )
+    regions = sorted({client.meta.region_name} | {replica["RegionName"] for replica in table.get("Replicas", [])})
+    if mrec_write_region is not None and mrec_write_region not in regions:
+        raise TableUnusable(
+            f"PLAYLISTS_MREC_WRITE_REGION={mrec_write_region!r} is no Region of table {table_name!r}, so nobody could "
+            f"write: name one of {', '.join(regions)}"
         )
     if not _has_keys(table):
         raise TableUnusable(
@@ -148,7 +151,8 @@ def _refusal(error: ClientError, table_name: str) -> TableUnusable:
     if code in _REFUSALS:
         return TableUnusable(
             f"AWS refused the credentials or their permissions ({code}): {' '.join(message.split())}; "
-            "check the credentials and the policy of their user or role"
+            "check the credentials and the policy of their user or role, or set PLAYLISTS_SKIP_TABLE_CHECK=true if "
+            "dynamodb:DescribeTable alone is denied and you know that the table is no global table"
         )
     return TableUnusable(f"DynamoDB refused ({code}): {' '.join(message.split())}")
 

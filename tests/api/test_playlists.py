@@ -7,6 +7,9 @@ import httpx2
 import pytest
 
 from app.settings import Settings, load_settings
+from app.store.attempts import Attempts
+from app.store.dynamodb import DynamoDBTable
+from app.store.playlists import PlaylistRepository
 from tests.conftest import Interruptions
 from tests.writers import OtherProgram
 
@@ -621,3 +624,39 @@ class TestTrackTokenPattern:
         assert fit.status_code == 201
         assert code_of(unfit) == (422, "invalid-request")
         assert "[0-9a-f]{16}" in unfit.json()["errors"][0]["detail"]
+
+
+class TestMrecWriteRegion:
+    @pytest.fixture
+    def settings(self, table_name: str) -> Settings:
+        return load_settings(table_name=table_name, mrec_write_region="ap-southeast-2")
+
+    @pytest.fixture
+    def stored(self, other_program: OtherProgram) -> None:
+        other_program.put_playlist("p1")
+
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "POST"])
+    async def test_elsewhere_writes_are_refused_with_the_region_to_go_to(
+        self, http: httpx2.AsyncClient, stored: None, method: str
+    ) -> None:
+        path = "/playlists" if method == "POST" else "/playlists/p1"
+        before = await http.get("/playlists/p1")
+
+        response = await http.request(method, path, json=None if method == "DELETE" else MINE)
+
+        assert code_of(response) == (503, "read-only-region")
+        assert "ap-southeast-2" in response.json()["detail"]
+        assert response.headers["retry-after"]
+        assert (await http.get("/playlists/p1")).json() == before.json()
+
+    async def test_elsewhere_reads_are_served(self, http: httpx2.AsyncClient, stored: None) -> None:
+        assert (await http.get("/playlists/p1")).status_code == 200
+        assert (await http.get("/readyz")).status_code == 200
+
+    async def test_there_writes_are_accepted(self, client: Any, table_name: str, stored: None) -> None:
+        table = DynamoDBTable(client, table_name, write_region=client.meta.region_name)
+        playlists = PlaylistRepository(table, Attempts(load_settings()))
+
+        renamed = await playlists.update("p1", lambda playlist: playlist.renamed("Ours"))
+
+        assert renamed.playlist_name == "Ours"

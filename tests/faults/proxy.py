@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import socket
 import struct
 from collections import Counter, deque
@@ -27,6 +28,7 @@ class Fault(Enum):
     THROTTLE = auto()
     TRANSACTION_CONFLICT = auto()
     CLOCK_SKEW = auto()
+    EXPIRED_TOKEN = auto()
     DROP_RESPONSE = auto()
     RESET_MIDWAY = auto()
     ERROR_AFTER = auto()
@@ -52,6 +54,7 @@ REFUSALS = {
     Fault.THROTTLE: "ProvisionedThroughputExceededException",
     Fault.TRANSACTION_CONFLICT: "TransactionConflictException",
     Fault.CLOCK_SKEW: "InvalidSignatureException",
+    Fault.EXPIRED_TOKEN: "ExpiredTokenException",
 }
 Plan = Callable[[str], Fault]
 
@@ -111,6 +114,7 @@ class FaultProxy:
         self.plan: Plan = lambda _: Fault.NONE
         self.url = ""
         self.writes_seen = 0
+        self.access_keys: list[str] = []
         self._last_reads: dict[str, bytes] = {}
 
     @asynccontextmanager
@@ -142,6 +146,7 @@ class FaultProxy:
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Serve one request; whether the connection can take another."""
         request, operation = await _read_message(reader)
+        self.access_keys += re.findall(r"Credential=(\w+)/", request.partition(b"\r\n\r\n")[0].decode())
         fault = self.plan(operation)
         number = self.writes_seen
         self.writes_seen += operation in WRITES

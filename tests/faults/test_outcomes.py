@@ -451,7 +451,6 @@ class TestTime:
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
     ) -> None:
         created = await playlists.create("p1", MINE, playlist_owner="me")
-        ours = asyncio.current_task()
         names = {"Mine"}
         for delay in (0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032):
             proxy.plan = Script([Fault.HANG_AFTER])
@@ -464,14 +463,18 @@ class TestTime:
             with pytest.raises(asyncio.CancelledError):
                 await request
 
-            left_behind = {task for task in asyncio.all_tasks() if task is not ours and _is_of_the_service(task)}
-            assert not left_behind
+            assert not tasks_of_the_service()
         playlist = await playlists.get("p1")
         assert playlist.playlist_name in names
         assert playlist.track_tokens == created.track_tokens
         assert (await faulty.update("p1", renamed)).playlist_name == "Ours"
 
 
-def _is_of_the_service(task: "asyncio.Task[object]") -> bool:
-    source = str(getattr(task.get_coro(), "cr_code", None))
-    return any(package in source for package in ("/app/", "/aiobotocore/", "/aiohttp/"))
+def tasks_of_the_service() -> "set[asyncio.Task[object]]":
+    """The tasks under way that run code of the service or its client."""
+    packages = ("/app/", "/aiobotocore/", "/aiohttp/")
+    return {
+        task
+        for task in asyncio.all_tasks() - {asyncio.current_task()}
+        if any(package in str(getattr(task.get_coro(), "cr_code", None)) for package in packages)
+    }

@@ -1,9 +1,12 @@
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
-from app.store.table import TableUnusable, check_table, create_table
+from app.store.table import TableUnusable, check_table, create_table, explained
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
@@ -67,6 +70,8 @@ class Described:
     async def describe_table(self, **_: Any) -> Any:
         return {"Table": self._table}
 
+    meta = SimpleNamespace(region_name="eu-west-1")
+
 
 @pytest.mark.parametrize("status", ["CREATING", "DELETING", "ARCHIVED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"])
 async def test_table_that_does_not_serve_is_refused(status: str) -> None:
@@ -101,6 +106,41 @@ async def test_global_table_with_eventual_consistency_is_refused_with_the_reason
 )
 async def test_table_of_one_region_or_with_strong_consistency_can_be_used(attributes: Any) -> None:
     assert await check_table(Described(**attributes), "music_items") == []  # type: ignore[arg-type]
+
+
+MREC = {"Replicas": [{"RegionName": "us-east-1"}], "GlobalTableVersion": "2019.11.21"}
+
+
+@pytest.mark.parametrize("write_region", ["eu-west-1", "us-east-1"])
+async def test_global_table_with_a_region_for_writes_can_be_used(write_region: str) -> None:
+    assert await check_table(Described(**MREC), "music_items", mrec_write_region=write_region) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("attributes", [{}, MREC])
+async def test_region_for_writes_that_the_table_is_not_in_is_refused(attributes: Any) -> None:
+    with pytest.raises(TableUnusable, match="name one of eu-west-1"):
+        await check_table(Described(**attributes), "music_items", mrec_write_region="eu-wset-1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("code", "what_to_do"),
+    [
+        ("AccessDeniedException", "PLAYLISTS_SKIP_TABLE_CHECK=true"),
+        ("ResourceNotFoundException", "playlists table create"),
+    ],
+)
+async def test_refused_description_of_the_table_is_explained(
+    client: "DynamoDBClient", code: str, what_to_do: str
+) -> None:
+    with Stubber(client) as stubbed:
+        stubbed.add_client_error("describe_table", code, "is not\nauthorized", 400)
+        with pytest.raises(ClientError) as refused:
+            await check_table(client, "music_items")
+
+    told = explained(refused.value, "music_items")
+
+    assert what_to_do in str(told)
+    assert "\n" not in str(told)
 
 
 @pytest.mark.parametrize(

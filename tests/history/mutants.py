@@ -1,0 +1,163 @@
+"""Seeded mistakes in the service, each of which the proofs have to find.
+
+`python -m tests.history.mutants` makes each mistake in a copy of `app/`, runs the forced
+interleavings and the load with the history checker on the copy, and says which of them found it.
+Exits with 1 if either missed one. Name mutants to try only those.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.history.load import TOO_LONG, build_checker
+
+PROJECT = Path(__file__).parent.parent.parent
+_SEEDS = ("1", "2", "3")
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A mistake: in `module`, `text` is replaced."""
+
+    name: str
+    module: str
+    text: str
+    replacement: str
+    # Of all others, an answer has to be false: that it was late may be the machine's doing.
+    shows_as_late: bool = False
+
+
+_PUT = """\
+            lambda: self._table.put_item(successor.item, condition),
+"""
+MUTANTS = (
+    Mutant(
+        "condition dropped",
+        "store/items.py",
+        'return Condition(f"playlist_version = :read_version AND {newest}", values)',
+        'return Condition("attribute_exists(partition_key)")',
+    ),
+    Mutant(
+        "condition on the version only",
+        "store/items.py",
+        'return Condition(f"playlist_version = :read_version AND {newest}", values)',
+        'return Condition("playlist_version = :read_version", {":read_version": values[":read_version"]})',
+    ),
+    Mutant(
+        "unconditional delete",
+        "store/playlists.py",
+        "playlist_token, condition = stored.playlist.playlist_token, stored.still_current()",
+        'playlist_token, condition = stored.playlist.playlist_token, Condition("attribute_exists(partition_key)")',
+    ),
+    Mutant(
+        "own token not looked for",
+        "store/playlists.py",
+        "if met is not None and successor.recent_writes[0] in met.recent_writes:",
+        "if False:",
+    ),
+    Mutant("window without bound", "store/items.py", "[:RECENT_WRITES_KEPT]\n", "\n"),
+    Mutant("503 after an applied attempt", "store/attempts.py", "raise unknown or failure", "raise failure"),
+    Mutant(
+        "409 where the outcome is unproven",
+        "store/playlists.py",
+        "if uncertain and (met is None or read is None or not met.rules_out_write_from(read)):",
+        "if False:",
+    ),
+    Mutant(
+        "retry under a new token",
+        "store/playlists.py",
+        _PUT,
+        """\
+            lambda: self._table.put_item(
+                {**successor.item, "recent_writes": {
+                    "L": [{"S": _new_write_token()}, *successor.item["recent_writes"]["L"][1:]]
+                }},
+                condition,
+            ),
+""",
+    ),
+    Mutant("eventually consistent read", "store/dynamodb.py", "ConsistentRead=True", "ConsistentRead=False"),
+    Mutant(
+        "write after the deadline",
+        "store/attempts.py",
+        "return cls(work=now + seconds * (1 - _SHARE_FOR_SETTLING), end=now + seconds)",
+        "return cls(work=now + 60, end=now + 60)",
+        shows_as_late=True,
+    ),
+)
+
+
+def main() -> None:
+    chosen = [mutant for mutant in MUTANTS if mutant.name in sys.argv[1:] or len(sys.argv) == 1]
+    if not chosen:
+        sys.exit(f"no such mutant: choose of {[mutant.name for mutant in MUTANTS]}")
+    with tempfile.TemporaryDirectory() as folder:
+        checker = build_checker(Path(folder))
+        missed = [mutant.name for mutant in chosen if not _is_found(mutant, Path(folder), checker)]
+    print(f"{len(chosen)} mutants, {len(missed)} missed", *missed, sep="\n  ")
+    sys.exit(1 if missed else 0)
+
+
+def _is_found(mutant: Mutant, folder: Path, checker: Path) -> bool:
+    """Whether both proofs fail on the mutant."""
+    shutil.copytree(PROJECT / "app", folder / "app", dirs_exist_ok=True)
+    module = folder / "app" / mutant.module
+    source = module.read_text()
+    if source.count(mutant.text) != 1:
+        raise RuntimeError(f"{mutant.name}: its text is not in app/{mutant.module}, or not once")
+    module.write_text(source.replace(mutant.text, mutant.replacement))
+    # Before the installed package, in this process's children and in theirs.
+    environment = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{PROJECT}"}
+    by_interleaving = _by_interleaving(environment)
+    by_history = _by_history(environment, checker, shows_as_late=mutant.shows_as_late)
+    print(
+        f"{mutant.name}\n  interleavings: {by_interleaving or 'MISSED'}\n  history: {by_history or 'MISSED'}",
+        flush=True,
+    )
+    return bool(by_interleaving and by_history)
+
+
+def _by_interleaving(environment: dict[str, str]) -> str:
+    """The first test that failed."""
+    suites = ("tests/faults", "tests/store/test_playlists.py", "tests/store/test_items.py")
+    # "append": pytest would put the folder of the true app/ before the mutant's.
+    options = ("-qx", "-p", "no:cacheprovider", "--import-mode=append")
+    finished = _python(environment, "-m", "pytest", *options, *suites)
+    failed = [line for line in finished.stdout.splitlines() if line.startswith("FAILED ")]
+    if finished.returncode not in (0, 1):
+        raise RuntimeError(finished.stdout + finished.stderr)
+    return failed[0].partition("::")[2].partition(" - ")[0] if failed else ""
+
+
+def _by_history(environment: dict[str, str], checker: Path, *, shows_as_late: bool) -> str:
+    """The first false answer, and the seed that brought it about."""
+    for seed in _SEEDS:
+        load = ("-m", "tests.history.load", "--seeds", seed, "--requests", "3000", "--checker", str(checker))
+        finished = _python(environment, *load)
+        lines = [line.removeprefix("broken: ") for line in finished.stdout.splitlines() if line.startswith("broken: ")]
+        if found := [line for line in lines if line.startswith(TOO_LONG) == shows_as_late]:
+            return f"{found[0]} (seed {seed})"
+        if finished.returncode and not lines:
+            raise RuntimeError(finished.stdout + finished.stderr)
+    return ""
+
+
+def _python(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        # -P: the working directory, with the true app/, is not looked in first.
+        [sys.executable, "-P", *arguments],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+if __name__ == "__main__":
+    main()
