@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/run .venv-engine/run ## try the service: embedded DynamoDB, example playlists, docs page (PORT=8080)
 	@exec $(BIN)/playlists dev --port $(PORT)
@@ -43,11 +43,13 @@ lock: .venv/test ## write the hashed locks anew from pyproject.toml
 clean: ## remove all that the other targets made
 	@rm -rf .venv .venv-engine .dynamodb-local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-.venv/bin/python:
+# A stamp, because venv makes bin/python first: one that fails later leaves it behind.
+.venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.12")'
 	@$(PYTHON) -m venv .venv
+	@touch $@
 
-.venv/run: requirements/run.txt pyproject.toml | .venv/bin/python
+.venv/run: requirements/run.txt pyproject.toml | .venv/made
 	@echo "Installing the service into .venv"
 	@$(BIN)/python $(PIP) --require-hashes -r requirements/run.txt
 	@$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .

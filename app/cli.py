@@ -6,26 +6,24 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 import uvicorn
 
+from app.domain.errors import PlaylistError
 from app.examples import add_examples
 from app.main import create_app
 from app.settings import InvalidSettings, Settings, load_settings
 from app.store.attempts import Attempts
-from app.store.client import open_client
+from app.store.client import open_client, open_patient_client
 from app.store.dynamodb import DynamoDBTable
 from app.store.embedded import EngineUnavailable, point_sdk_at, running_engine
 from app.store.playlists import PlaylistRepository
 from app.store.table import TableUnusable, check_table, create_table, explained
-
-if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb.client import DynamoDBClient
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 
@@ -45,7 +43,7 @@ def main() -> None:
     """Run the command; what the operator can mend ends it with one line and exit code 1."""
     try:
         cli()
-    except (InvalidSettings, TableUnusable, EngineUnavailable, _PortUnavailable) as error:
+    except (InvalidSettings, TableUnusable, EngineUnavailable, _Impossible) as error:
         print(f"playlists: {error}", file=sys.stderr)
         sys.exit(1)
 
@@ -123,12 +121,15 @@ def openapi(
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if output is None:
         print(text, end="")
-    else:
+        return
+    try:
         output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _Impossible(f"cannot write {output}: {error.strerror}") from error
 
 
-class _PortUnavailable(Exception):
-    """One line: the address cannot be listened on."""
+class _Impossible(Exception):
+    """One line: which argument cannot be used, and why."""
 
 
 class _AnnouncedServer(uvicorn.Server):
@@ -155,38 +156,43 @@ curl -i {url}/playlists/PLAYLIST_1
 
 
 async def _prepare(settings: Settings) -> None:
-    async with _client(settings) as client:
-        await create_table(client, settings.table_name)
-        await check_table(client, settings.table_name, mrec_write_region=settings.mrec_write_region)
-        await add_examples(PlaylistRepository(DynamoDBTable(client, settings.table_name), Attempts(settings)))
+    await _create(settings)
+    with _failures_explained(settings):
+        async with open_client(settings) as client:
+            await add_examples(PlaylistRepository(DynamoDBTable(client, settings.table_name), Attempts(settings)))
 
 
 async def _create(settings: Settings) -> bool:
-    async with _client(settings) as client:
-        created = await create_table(client, settings.table_name)
-        await check_table(client, settings.table_name, mrec_write_region=settings.mrec_write_region)
-        return created
+    with _failures_explained(settings):
+        async with open_patient_client() as client:
+            created = await create_table(client, settings.table_name)
+            await check_table(client, settings.table_name, mrec_write_region=settings.mrec_write_region)
+            return created
 
 
 async def _open(settings: Settings) -> list[str]:
     """Make sure that there is a usable AWS configuration, without a call."""
-    async with _client(settings):
-        return []
+    with _failures_explained(settings):
+        async with open_client(settings):
+            return []
 
 
 async def _check(settings: Settings) -> list[str]:
-    async with _client(settings) as client:
-        return await check_table(client, settings.table_name, mrec_write_region=settings.mrec_write_region)
+    with _failures_explained(settings):
+        async with open_patient_client() as client:
+            return await check_table(client, settings.table_name, mrec_write_region=settings.mrec_write_region)
 
 
-@asynccontextmanager
-async def _client(settings: Settings) -> "AsyncIterator[DynamoDBClient]":
-    """A client whose failures are told as what the operator can mend."""
+@contextmanager
+def _failures_explained(settings: Settings) -> Iterator[None]:
+    """Tell what fails in the block as what the operator can mend."""
     try:
-        async with open_client(settings) as client:
-            yield client
+        yield
     except TableUnusable:
         raise
+    except PlaylistError as error:
+        cause = " ".join(str(error.__cause__ or error).split())
+        raise TableUnusable(f"the examples cannot be put into table {settings.table_name!r}: {cause}") from error
     except Exception as error:
         raise explained(error, settings.table_name) from error
 
@@ -206,10 +212,9 @@ def _check_port(host: str, port: int) -> None:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-    except OSError as error:
-        raise _PortUnavailable(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port"
-        ) from error
+    except (OSError, UnicodeError) as error:  # A UnicodeError is a host with an empty or too long label.
+        cause = error.strerror if isinstance(error, OSError) else "not a host name"
+        raise _Impossible(f"cannot listen on {host}:{port}: {cause}; choose another with --host or --port") from error
 
 
 def _exit_on(number: signal.Signals) -> None:

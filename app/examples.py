@@ -1,8 +1,10 @@
 """The playlists that `playlists dev` starts with; the examples of the docs page count on them."""
 
+from contextlib import suppress
+
 from app.api.dependencies import ANONYMOUS
 from app.domain.errors import PlaylistExists
-from app.domain.playlist import PlaylistContent
+from app.domain.playlist import Playlist, PlaylistContent
 from app.store.playlists import PlaylistRepository
 
 # Renamed once after its creation, so that version 1 is always a stale one.
@@ -12,14 +14,18 @@ EXAMPLES = {
     "PLAYLIST_2": PlaylistContent("Deep Focus", ("ALBUM_2/TRACK_7",)),
     "PLAYLIST_3": PlaylistContent("An Empty One"),
 }
+_UNTITLED = PlaylistContent("Untitled", EXAMPLES[RENAMED].track_tokens)
 
 
 async def add_examples(playlists: PlaylistRepository) -> None:
-    """Create the example playlists that are not there yet."""
+    """Create the example playlists that are not there yet, and finish what an earlier start was cut off in."""
     for playlist_token, content in EXAMPLES.items():
-        first = PlaylistContent("Untitled", content.track_tokens) if playlist_token == RENAMED else content
-        try:
+        first = _UNTITLED if playlist_token == RENAMED else content
+        with suppress(PlaylistExists):
             await playlists.create(playlist_token, first, playlist_owner=ANONYMOUS)
-        except PlaylistExists:
-            continue
-        await playlists.update(playlist_token, content.replace)
+    await playlists.update(RENAMED, _titled)
+
+
+def _titled(playlist: Playlist) -> Playlist:
+    untouched = playlist.playlist_version == 1 and playlist.has_content_of(_UNTITLED.replace(playlist))
+    return EXAMPLES[RENAMED].replace(playlist) if untouched else playlist

@@ -16,8 +16,10 @@ class InvalidSettings(Exception):
 def _compilable(pattern: str) -> str:
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         raise ValueError(f"must be a regular expression: {error}") from error
+    except RecursionError as error:
+        raise ValueError("must be a regular expression that is not nested so deeply") from error
     return pattern
 
 
@@ -61,6 +63,7 @@ class Settings(BaseSettings):
     retry_budget: int = Field(
         default=100,
         ge=0,
+        le=1_000_000,
         description="Retries that a process may make in a row; ten successes earn one back.",
     )
     max_connections: int = Field(
@@ -94,4 +97,4 @@ def _fault(fault: object) -> str:
     if fault["type"] == "missing":
         return f"{name} is not set: set it to 'none' to serve everyone without authentication"
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{name}={fault['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{name}={fault['input']!r:.100}: {message[0].lower()}{message[1:]}"

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from app.api.schemas import BODY_LIMIT
 from app.domain.json_patch import OPERATIONS_LIMIT, JsonPatch
 from app.domain.playlist import Playlist
 
 TRACKS = 10_000
-_BODY_LIMIT = 1_048_576
 
 Patch = list[dict[str, Any]]
 
@@ -22,7 +22,7 @@ def patches(playlist: Playlist) -> dict[str, Patch]:
     """A patch of each operation where it costs most, and of whole lists as many as a body can hold."""
     last = TRACKS - 1
     whole = {"op": "test", "path": "/track_tokens", "value": list(playlist.track_tokens)}
-    fitting = _BODY_LIMIT // len(json.dumps(whole))
+    fitting = BODY_LIMIT // len(json.dumps(whole))
     one_each = {
         "add in first place": {"op": "add", "path": "/track_tokens/0", "value": "ALBUM_1/TRACK_1"},
         "remove the first": {"op": "remove", "path": "/track_tokens/0"},

@@ -11,7 +11,7 @@ import pytest
 from app.main import create_app
 from app.settings import Settings, load_settings
 from app.store.attempts import Attempts
-from app.store.client import open_client
+from app.store.client import open_client, open_patient_client
 from app.store.dynamodb import DynamoDBTable
 from app.store.embedded import point_sdk_at
 from app.store.items import Condition, Item
@@ -47,12 +47,18 @@ async def client(endpoint_url: str) -> "AsyncIterator[DynamoDBClient]":
         yield client
 
 
+@pytest.fixture(scope="session")
+async def patient_client(endpoint_url: str) -> "AsyncIterator[DynamoDBClient]":
+    async with open_patient_client() as client:
+        yield client
+
+
 @pytest.fixture
-async def table_name(client: "DynamoDBClient") -> AsyncIterator[str]:
+async def table_name(patient_client: "DynamoDBClient") -> AsyncIterator[str]:
     name = f"music_items_{uuid4().hex}"
-    await create_table(client, name)
+    await create_table(patient_client, name)
     yield name
-    await client.delete_table(TableName=name)
+    await patient_client.delete_table(TableName=name)
 
 
 @pytest.fixture

@@ -6,6 +6,9 @@ from typing import Any
 import httpx2
 from jsonschema import Draft202012Validator
 
+# An encoded slash is one to the router too.
+_SEGMENT = "(?:(?!%2[Ff])[^/])+"
+_PROBLEM = "application/problem+json"
 _NEVER_DECLARED = {"content-length", "content-type", "date", "connection"}
 
 
@@ -15,7 +18,7 @@ class Contract:
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
         self._paths = {
-            re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))): operations
+            re.compile(re.sub(r"\\\{\w+\\\}", _SEGMENT, re.escape(path))): operations
             for path, operations in document["paths"].items()
         }
 
@@ -27,12 +30,16 @@ class Contract:
         declared = operation["responses"].get(str(response.status_code))
         assert declared is not None, f"{operation['operationId']} declares no {response.status_code}: {response.text}"
         self._check_headers(response, declared)
-        if "content" in declared:
-            media_type = response.headers["content-type"]
-            schema = declared["content"][media_type]["schema"]
-            Draft202012Validator({**schema, "components": self._document["components"]}).validate(response.json())
-        else:
+        if "content" not in declared:
             assert not response.content
+            return
+        media_type = response.headers["content-type"]
+        assert media_type in declared["content"], f"{response.status_code} with undeclared media type {media_type}"
+        content = declared["content"][media_type]
+        body = response.json()
+        Draft202012Validator({**content["schema"], "components": self._document["components"]}).validate(body)
+        if media_type == _PROBLEM:
+            assert body["code"] in content["examples"], f"{response.status_code} with undeclared code {body['code']}"
 
     def _operation(self, request: httpx2.Request) -> dict[str, Any] | None:
         path = request.url.raw_path.decode().partition("?")[0]
@@ -46,3 +53,6 @@ class Contract:
         names = {name.lower() for name in declared.get("headers", {})} | _NEVER_DECLARED
         undeclared = set(response.headers) - names
         assert not undeclared, f"{response.status_code} with undeclared headers {undeclared}"
+        required = {name for name, header in declared.get("headers", {}).items() if header.get("required")}
+        missing = {name for name in required if name not in response.headers}
+        assert not missing, f"{response.status_code} without the headers {missing}"

@@ -1,6 +1,7 @@
-"""The DynamoDB engine that the suite runs on: DynamoDB Local where Java and Maven are, else ministack."""
+"""The DynamoDB engine that the suite runs on: DynamoDB Local where Java 17 and Maven are, else ministack."""
 
 import http.client
+import re
 import shutil
 import subprocess
 import time
@@ -13,14 +14,28 @@ from app.store.embedded import free_port, running_engine
 PROJECT = Path(__file__).parent.parent
 _POM = Path(__file__).parent / "dynamodb_local" / "pom.xml"
 _INSTALLED = PROJECT / ".dynamodb-local"
+_JAVA_NEEDED = 17
 _START_SECONDS = 60
 
 
 def engine() -> tuple[str, AbstractContextManager[str]]:
-    """The engine's name, and a context that runs it and yields its endpoint URL."""
-    if shutil.which("java") and shutil.which("mvn"):
-        return "DynamoDB Local", DynamoDBLocal().running()
-    return "ministack (no Java and Maven for DynamoDB Local)", running_engine()
+    """The engine's name and why it is this one, and a context that runs it and yields its endpoint URL."""
+    java = _java_version()
+    if java is None or java < _JAVA_NEEDED:
+        found = "no Java" if java is None else f"Java {java}"
+        return f"ministack ({found}, and DynamoDB Local needs {_JAVA_NEEDED} or newer)", running_engine()
+    if not shutil.which("mvn"):
+        return f"ministack (Java {java}, but no Maven to fetch DynamoDB Local with)", running_engine()
+    return f"DynamoDB Local (Java {java} and Maven are here)", DynamoDBLocal().running()
+
+
+def _java_version() -> int | None:
+    """None also where `java` is only the stand-in that macOS has for it."""
+    if not shutil.which("java"):
+        return None
+    stated = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)
+    version = re.search(r'version "(?:1\.)?(\d+)', stated.stderr)
+    return int(version[1]) if version and stated.returncode == 0 else None
 
 
 class DynamoDBLocal:

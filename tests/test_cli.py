@@ -1,18 +1,26 @@
 """The command as an operator meets it: what works, and the one line that says what to mend."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import httpx2
 import pytest
 
+from app.settings import load_settings
 from app.store.embedded import EngineUnavailable, free_port, running_engine
 from app.store.playlists import PlaylistRepository
 from tests.engines import PROJECT
-from tests.servers import PLAYLISTS, run_playlists, running_playlists, without
+from tests.servers import run_playlists, running_playlists, without
 
 
 def mend_line(finished: "subprocess.CompletedProcess[str]") -> str:
@@ -31,15 +39,19 @@ def mend_line(finished: "subprocess.CompletedProcess[str]") -> str:
         ("PLAYLISTS_TABLE_NAME", "a b"),
         ("PLAYLISTS_REQUIRE_PRECONDITION", "perhaps"),
         ("PLAYLISTS_TRACK_TOKEN_PATTERN", "["),
+        ("PLAYLISTS_TRACK_TOKEN_PATTERN", "a{99999999999}"),
+        ("PLAYLISTS_TRACK_TOKEN_PATTERN", "(" * 5_000 + ")" * 5_000),
+        ("PLAYLISTS_RETRY_BUDGET", "1" + "0" * 400),
         ("PLAYLISTS_READ_TIMEOUT_SECONDS", "0"),
         ("PLAYLISTS_MAX_CONNECTIONS", "many"),
     ],
+    ids=lambda text: text[:40],
 )
 def test_wrong_setting_stops_the_start_with_a_line_that_names_it(endpoint_url: str, variable: str, value: str) -> None:
     line = mend_line(run_playlists("serve", environment=without(**{variable: value})))
 
     assert variable in line
-    assert value in line
+    assert value[:90] in line
 
 
 def test_serve_needs_to_be_told_that_there_is_no_authentication(endpoint_url: str) -> None:
@@ -74,33 +86,76 @@ def test_endpoint_that_is_no_url_is_told(endpoint_url: str) -> None:
     assert "nowhere" in line
 
 
+Answer = Callable[[str], tuple[int, dict[str, Any]]]
+
+
+@contextmanager
+def stand_in(answer: Answer) -> Iterator[str]:
+    """An endpoint that gives this status and body for each DynamoDB operation, by its name."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, body = answer(self.headers["X-Amz-Target"].partition(".")[2])
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
 def test_refused_credentials_are_told(endpoint_url: str) -> None:
     # DynamoDB Local checks the form of the access key, ministack none: only a stand-in refuses on both.
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        command = subprocess.Popen(
-            [PLAYLISTS, "table", "check"],
-            env=without(AWS_ENDPOINT_URL_DYNAMODB=f"http://127.0.0.1:{port}"),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        connection, _ = server.accept()
-        with connection:
-            connection.recv(65_536)
-            body = json.dumps(
-                {
-                    "__type": "com.amazon.coral.service#UnrecognizedClientException",
-                    "message": "The security token included in the request is invalid.",
-                }
-            )
-            connection.sendall(
-                f"HTTP/1.1 400 Bad Request\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
-            )
-            _, stderr = command.communicate(timeout=30)
+    refusal = {"__type": "com.amazon.coral.service#UnrecognizedClientException", "message": "Who are you?"}
 
-    line = mend_line(subprocess.CompletedProcess([], command.returncode, "", stderr))
+    with stand_in(lambda _: (400, refusal)) as url:
+        line = mend_line(run_playlists("table", "check", environment=without(AWS_ENDPOINT_URL_DYNAMODB=url)))
+
     assert "UnrecognizedClientException" in line
     assert "credentials" in line
+
+
+@pytest.mark.parametrize("command", [("table", "create"), ("table", "check"), ("serve",)])
+def test_looking_after_the_table_is_patient(endpoint_url: str, command: tuple[str, ...]) -> None:
+    answers = iter([(500, {}), (400, {"__type": "x#ResourceNotFoundException"})])
+
+    def answer(_: str) -> tuple[int, dict[str, Any]]:
+        time.sleep(load_settings().read_timeout_seconds + 0.2)
+        return next(answers)
+
+    with stand_in(answer) as url:
+        line = mend_line(run_playlists(*command, environment=without(AWS_ENDPOINT_URL_DYNAMODB=url)))
+
+    assert "there is no table" in line
+
+
+def test_examples_that_cannot_be_written_are_told(endpoint_url: str) -> None:
+    keys = {"partition_key": "HASH", "sort_key": "RANGE"}
+    table = {
+        "TableStatus": "ACTIVE",
+        "KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in keys],
+    }
+    answers: dict[str, tuple[int, dict[str, Any]]] = {
+        "CreateTable": (400, {"__type": "x#ResourceInUseException"}),
+        "DescribeTable": (200, {"Table": table}),
+        "PutItem": (400, {"__type": "x#AccessDeniedException", "message": "Read only."}),
+    }
+    port = str(free_port())
+
+    with stand_in(answers.__getitem__) as url:
+        line = mend_line(run_playlists("dev", "--port", port, environment=without(AWS_ENDPOINT_URL_DYNAMODB=url)))
+
+    assert "examples" in line
+    assert "Read only." in line
 
 
 def test_missing_credentials_are_told(endpoint_url: str) -> None:
@@ -135,6 +190,21 @@ def test_port_in_use_is_told(endpoint_url: str, table_name: str) -> None:
     assert "--port" in line
 
 
+def test_host_that_is_none_is_told(endpoint_url: str) -> None:
+    line = mend_line(run_playlists("serve", "--host", "a..b"))
+
+    assert "a..b" in line
+    assert "--host" in line
+
+
+def test_ctrl_c_while_the_command_loads_leaves_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+
+    ended = run_playlists("serve", environment=without(PYTHONPATH=str(tmp_path)))
+
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
 def test_table_is_created_once_and_then_checked(endpoint_url: str) -> None:
     environment = without(PLAYLISTS_TABLE_NAME="made_by_the_command")
 
@@ -154,6 +224,12 @@ def test_openapi_prints_the_kept_document(endpoint_url: str) -> None:
     assert printed.stdout == (PROJECT / "openapi" / "openapi.json").read_text()
 
 
+def test_document_that_cannot_be_written_is_told(endpoint_url: str, tmp_path: Path) -> None:
+    output = str(tmp_path / "missing" / "openapi.json")
+
+    assert output in mend_line(run_playlists("openapi", "--output", output))
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_serve_ends_with_exit_code_0_on_sigterm(
     playlists: PlaylistRepository, table_name: str, workers: str
@@ -168,6 +244,23 @@ async def test_serve_ends_with_exit_code_0_on_sigterm(
         assert served.process.wait(20) == 0
 
 
+def children_of(parent: int) -> list[int]:
+    of_linux = Path(f"/proc/{parent}/task/{parent}/children")
+    if of_linux.exists():  # Slim containers have no ps, and macOS has no /proc.
+        return [int(child) for child in of_linux.read_text().split()]
+    listing = subprocess.run(["ps", "-A", "-o", "ppid=", "-o", "pid="], capture_output=True, text=True, check=True)
+    pairs = [map(int, line.split()) for line in listing.stdout.splitlines()]
+    return [child for of, child in pairs if of == parent]
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_dev_serves_the_examples_on_its_own_engine_and_takes_it_along(
     endpoint_url: str, number: signal.Signals
@@ -175,7 +268,7 @@ async def test_dev_serves_the_examples_on_its_own_engine_and_takes_it_along(
     environment = without("AWS_ENDPOINT_URL_DYNAMODB", AWS_PROFILE="some-profile-of-the-user")
 
     with running_playlists("dev", environment=environment) as served:
-        engine = int(Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()[0])
+        [engine] = children_of(served.process.pid)
         async with httpx2.AsyncClient(base_url=served.url) as http:
             renamed = await http.patch("/playlists/PLAYLIST_1", json={"playlist_name": "Road Trip"})
             stale = await http.patch("/playlists/PLAYLIST_1", json={"playlist_name": "Late", "playlist_version": 1})
@@ -186,7 +279,7 @@ async def test_dev_serves_the_examples_on_its_own_engine_and_takes_it_along(
     assert (renamed.status_code, stale.status_code) == (200, 409)
     assert output.count("curl ") == 3
     assert exit_code == 0, output
-    assert not Path(f"/proc/{engine}").exists()
+    assert not is_running(engine)
 
 
 def test_embedded_engine_that_is_not_installed_is_told(endpoint_url: str, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from app.api.problems import FAULTS_LISTED, RequestRefused
+from app.api.problems import RequestRefused
+from app.api.schemas import BODY_LIMIT, fault_detail
+from app.domain.errors import FAULTS_LISTED
 
-BODY_LIMIT = 1_048_576
 # No body that means anything here is deeper than 4, as a `test` of the whole playlist in a JSON Patch is; the
 # interpreter's own bound differs between versions.
 NESTING_LIMIT = 100
@@ -53,8 +54,10 @@ class JsonBody(Generic[Body]):
                 headers={header: accepted},
             )
         charset = sent.get_content_charset("utf-8")
-        coding = request.headers.get("content-encoding", "identity")
-        if charset not in ("utf-8", "utf8", "us-ascii") or coding.lower() != "identity":
+        # Several lines of one field are one list (RFC 9110 section 5.3).
+        codings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+        coded = any(coding.strip() not in ("", "identity") for coding in codings)
+        if charset not in ("utf-8", "utf8", "us-ascii") or coded:
             raise RequestRefused(
                 "unsupported-media-type",
                 "Send the body in UTF-8 and without a content coding.",
@@ -84,7 +87,7 @@ def strict_json(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         raise _malformed(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
     except ValueError as error:
-        raise _malformed(str(error)) from error
+        raise _malformed("a number has too many digits") from error
     return document
 
 
@@ -95,15 +98,15 @@ def _check_nesting(text: str) -> None:
             case "[" | "{":
                 depth += 1
                 if depth > NESTING_LIMIT:
-                    raise ValueError(f"it is nested more than {NESTING_LIMIT} deep")
+                    raise _malformed(f"it is nested more than {NESTING_LIMIT} deep")
             case "]" | "}":
                 depth -= 1
 
 
 async def _read(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "0")
+    declared = request.headers.get("content-length", "").lstrip("0")
     # Python refuses to convert thousands of digits.
-    if len(declared) > len(str(BODY_LIMIT)) or int(declared) > BODY_LIMIT:
+    if len(declared) > len(str(BODY_LIMIT)) or int(declared or 0) > BODY_LIMIT:
         raise _too_large()
     body = bytearray()
     try:
@@ -127,20 +130,20 @@ def _malformed(fault: str) -> RequestRefused:
 def _unique_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(members)
     if len(unique) < len(members):
-        raise ValueError("an object names a member twice")
+        raise _malformed("an object names a member twice")
     return unique
 
 
 def _no_constant(constant: str) -> Any:
-    raise ValueError(f"{constant} is not a JSON number")
+    raise _malformed(f"{constant} is not a JSON number")
 
 
 def _faults(error: ValidationError) -> list[dict[str, str]]:
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    faults = error.errors(include_url=False, include_input=False)
     return [
         {
             "pointer": "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in fault["loc"]),
-            "detail": fault["msg"].removeprefix("Value error, "),
+            "detail": fault_detail(fault),
         }
         for fault in faults[:FAULTS_LISTED]
     ]

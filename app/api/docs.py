@@ -25,11 +25,13 @@ _HEADERS = {
 router = APIRouter(include_in_schema=False)
 
 
+@router.head("/")
 @router.get("/")
 async def get_landing_page() -> Response:
     return RedirectResponse("/docs")
 
 
+@router.head("/docs")
 @router.get("/docs")
 async def get_docs_page() -> Response:
     return FileResponse(_FILES / "index.html", headers=_HEADERS)

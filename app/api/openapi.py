@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,7 +12,6 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app import __version__
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
 from app.api.schemas import (
@@ -36,22 +36,21 @@ your change is made only if that state is still the current one. If it is not, t
 conflict that carries the current playlist and its entity-tag: merge, and retry with that.
 """
 _REFERENCES = "#/components/schemas/{model}"
+_PROBLEMS: tuple[type[Problem], ...] = (Problem, ConflictProblem, TooLargeProblem, InvalidRequestProblem)
 _MODELS: tuple[type[BaseModel], ...] = (
     NewPlaylist,
     PlaylistReplacement,
     PlaylistMergePatch,
     PlaylistJsonPatch,
     Playlist,
-    Problem,
-    ConflictProblem,
-    TooLargeProblem,
-    InvalidRequestProblem,
+    *_PROBLEMS,
 )
 # Problems that any operation may end in.
 _EVERYWHERE = ("internal-error", "throttled", "storage-unavailable")
 
 _REQUEST_ID = {
     "description": "The request's id: yours, if you sent a fit one.",
+    "required": True,
     "schema": {"type": "string"},
 }
 _HEADERS: dict[str, dict[str, Any]] = {
@@ -60,14 +59,27 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string"},
         "example": '"3-q83vEjRWeJCrze8S"',
     },
-    "Cache-Control": {"description": "Caches revalidate before use.", "schema": {"type": "string"}},
-    "Location": {"description": "The path of the new playlist.", "schema": {"type": "string"}},
-    "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
-    "Accept-Patch": {
-        "description": "Media types that PATCH takes (RFC 5789).",
+    "Cache-Control": {
+        "description": "Caches revalidate before use.",
+        "required": True,
         "schema": {"type": "string"},
     },
-    "Accept": {"description": "Media types that the method takes.", "schema": {"type": "string"}},
+    "Location": {"description": "The path of the new playlist.", "required": True, "schema": {"type": "string"}},
+    "Retry-After": {
+        "description": "Seconds to wait before a retry.",
+        "required": True,
+        "schema": {"type": "integer"},
+    },
+    "Accept-Patch": {
+        "description": "Media types that PATCH takes (RFC 5789).",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Accept": {
+        "description": "Media types that the method takes.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
 }
 _EXAMPLE_PLAYLIST = {
     "playlist_token": "PLAYLIST_1",
@@ -149,7 +161,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     """The whole document, as served at /openapi.json and kept in openapi/openapi.json."""
     document = get_openapi(
         title=TITLE,
-        version=__version__,
+        version=version("playlist-service"),
         description=_DESCRIPTION,
         routes=app.routes,
         servers=[{"url": "/", "description": "This service"}],
@@ -162,6 +174,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     _, definitions = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REFERENCES)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(definitions["$defs"])
+    for model in _PROBLEMS:
+        codes = [kind.code for kind in PROBLEM_TYPES.values() if issubclass(kind.schema, model)]
+        schemas[model.__name__]["properties"]["code"]["enum"] = codes
     for generated in ("HTTPValidationError", "ValidationError"):
         schemas.pop(generated, None)
     for path in document["paths"].values():

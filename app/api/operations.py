@@ -15,12 +15,15 @@ router = APIRouter(tags=["operations"])
 _PROBE_KEY = ("READINESS PROBE", "INFO_")
 
 
+# FastAPI gives no HEAD to a GET by itself (RFC 9110 section 9.1 wants both).
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez", summary="Liveness")
 async def get_liveness() -> Liveness:
     """Whether the process is alive; asks nobody else."""
     return Liveness(status="alive")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Readiness", responses=problems())
 async def get_readiness(request: Request) -> Liveness:
     """Whether the DynamoDB table can be read: one GetItem of a key that nothing has."""
@@ -29,6 +32,7 @@ async def get_readiness(request: Request) -> Liveness:
     return Liveness(status="ready")
 
 
+@router.head("/problems/{code}", include_in_schema=False)
 @router.get("/problems/{code}", include_in_schema=False)
 async def explain_problem(code: str, request: Request) -> Response:
     """What a problem type means and what to do about it: where `type` of every problem leads."""

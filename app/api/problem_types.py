@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel
-
 from app.api.schemas import ConflictProblem, InvalidRequestProblem, Problem, TooLargeProblem
 
 
@@ -16,7 +14,7 @@ class ProblemType:
     status: int
     title: str
     explanation: str
-    schema: type[BaseModel] = Problem
+    schema: type[Problem] = Problem
 
 
 PROBLEM_TYPES: Mapping[str, ProblemType] = {

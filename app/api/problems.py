@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Match
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.request_id import HEADER as REQUEST_ID_HEADER
 from app.api.request_id import request_id
-from app.api.schemas import playlist_members
+from app.api.schemas import BODY_LIMIT, fault_detail, playlist_members
 from app.domain.errors import (
     Conflict,
     EditConflict,
@@ -36,7 +36,6 @@ from app.domain.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-FAULTS_LISTED = 50
 _RETRY_AFTER_SECONDS = "1"
 
 _log = logging.getLogger("app.problems")
@@ -62,7 +61,13 @@ CODES: Mapping[type[PlaylistError], str] = {
 }
 
 # What Starlette and FastAPI raise by themselves.
-_FRAMEWORK_CODES = {400: "malformed-request", 404: "not-found", 405: "method-not-allowed"}
+_FRAMEWORK_CODES = {
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+    422: "invalid-request",
+}
 
 
 class RequestRefused(Exception):
@@ -116,8 +121,7 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
         case InvalidPlaylistToken():
             members = {"errors": [{"pointer": "", "detail": str(error)}]}
         case InvalidPatch():
-            faults = error.faults[:FAULTS_LISTED]
-            members = {"errors": [{"pointer": pointer, "detail": detail} for pointer, detail in faults]}
+            members = {"errors": [{"pointer": pointer, "detail": detail} for pointer, detail in error.faults]}
         case Throttled() | ReadOnlyRegion():
             headers = {"Retry-After": _RETRY_AFTER_SECONDS}
         case StorageUnavailable():
@@ -149,21 +153,29 @@ async def _request_refused(request: Request, error: Exception) -> Response:
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [
-        {"pointer": "", "detail": f"{' '.join(map(str, fault['loc']))}: {fault['msg']}"} for fault in error.errors()
+        {"pointer": "", "detail": f"{' '.join(map(str, fault['loc']))} {fault_detail(fault)}"}
+        for fault in error.errors()
     ]
     return problem(request, "invalid-request", "The request has invalid parameters.", errors=errors)
 
 
 async def _framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = _FRAMEWORK_CODES.get(error.status_code, "internal-error")
+    others = "malformed-request" if 400 <= error.status_code < 500 else "internal-error"
+    code = _FRAMEWORK_CODES.get(error.status_code, others)
     if code == "method-not-allowed":
-        allow = ", ".join(_methods_of_path(request.app.routes, request))
+        # Inside a mount no route of ours matches; what is mounted there names its methods itself.
+        allow = ", ".join(_methods_of_path(request.app.routes, request)) or (error.headers or {}).get("Allow", "")
         detail = f"{request.method} is not allowed here; {allow} are."
         return problem(request, code, detail, headers={"Allow": allow})
     if code == "not-found":
         return problem(request, code, "There is nothing at this path.")
-    return problem(request, code, str(error.detail), headers=error.headers)
+    members: dict[str, Any] = {}
+    if code == "body-too-large":
+        members = {"size": None, "limit": BODY_LIMIT}
+    if code == "invalid-request":
+        members = {"errors": [{"pointer": "", "detail": str(error.detail)}]}
+    return problem(request, code, str(error.detail), headers=error.headers, **members)
 
 
 async def _unforeseen_error(request: Request, error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """The JSON bodies, as they are validated and as the OpenAPI document shows them."""
 
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
@@ -7,14 +8,19 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     PlainValidator,
     RootModel,
+    ValidationError,
     ValidationInfo,
     WithJsonSchema,
+    model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from app.domain import playlist as domain
+from app.domain.errors import FAULTS_LISTED
 from app.domain.json_patch import OPERATIONS_LIMIT, POINTER_PATTERN, JsonPatch
 from app.domain.patch import MergePatch
 from app.domain.playlist import (
@@ -26,11 +32,30 @@ from app.domain.playlist import (
     playlist_name_fault,
     track_token_fault,
 )
+from app.store.items import ITEM_SIZE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pydantic_core import ErrorDetails
+
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+# The shortest token, "a/b", takes three bytes of an item and one of the list.
+TRACKS_LIMIT = ITEM_SIZE_LIMIT // 4
+BODY_LIMIT = 1_048_576
+_MEMBERS_LIMIT = 100
+# pydantic speaks of Python's types; who reads this has sent JSON.
+_IN_JSON_WORDS = {
+    "extra_forbidden": "is not known here",
+    "greater_than_equal": "must be {ge} or more",
+    "int_type": "must be an integer",
+    "less_than_equal": "must be {le} or less",
+    "list_type": "must be an array",
+    "missing": "must be there",
+    "model_type": "must be an object",
+    "string_type": "must be a string",
+    "too_long": "must have at most {max_length} items",
+}
 
 
 def _check_name(playlist_name: str) -> str:
@@ -39,11 +64,17 @@ def _check_name(playlist_name: str) -> str:
     return playlist_name
 
 
-def _check_track_token(track_token: str, info: ValidationInfo) -> str:
+def _check_track_tokens(track_tokens: list[str], info: ValidationInfo) -> list[str]:
+    # One validator for all, or a body full of faults would keep the event loop for a second.
     narrowed_to = (info.context or {}).get("track_token_pattern")
-    if fault := track_token_fault(track_token, narrowed_to=narrowed_to):
-        raise ValueError(fault)
-    return track_token
+    faults = (
+        InitErrorDetails(type=PydanticCustomError("track_token", fault), loc=(index,), input=track_token)
+        for index, track_token in enumerate(track_tokens)
+        if (fault := track_token_fault(track_token, narrowed_to=narrowed_to))
+    )
+    if listed := list(islice(faults, FAULTS_LISTED)):
+        raise ValidationError.from_exception_data("track_tokens", listed)
+    return track_tokens
 
 
 def _integral(value: Any) -> Any:
@@ -66,10 +97,14 @@ PlaylistName = Annotated[
 ]
 TrackToken = Annotated[
     str,
-    AfterValidator(_check_track_token),
     Field(description="`album/track`", json_schema_extra={"pattern": TRACK_TOKEN_PATTERN, "maxLength": 257}),
 ]
-TrackTokens = Annotated[list[TrackToken], Field(description="`album/track` tokens in order; duplicates are allowed.")]
+TrackTokens = Annotated[
+    list[TrackToken],
+    FailFast(),
+    Field(max_length=TRACKS_LIMIT, description="`album/track` tokens in order; duplicates are allowed."),
+    AfterValidator(_check_track_tokens),
+]
 ExpectedVersion = Annotated[
     int,
     # The bounds stand before the validator, or they would not be known as an integer's in the document.
@@ -84,6 +119,14 @@ ExpectedVersion = Annotated[
 
 class RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_size(cls, document: Any) -> Any:
+        # Each unknown member is a fault, and a body has room for a hundred thousand.
+        if isinstance(document, dict) and len(document) > _MEMBERS_LIMIT:
+            raise ValueError(f"must have at most {_MEMBERS_LIMIT} members")
+        return document
 
 
 class NewPlaylist(RequestBody):
@@ -228,6 +271,13 @@ class InvalidRequestProblem(Problem):
 
 class Liveness(BaseModel):
     status: str
+
+
+def fault_detail(fault: "ErrorDetails") -> str:
+    """What is wrong with a member, in JSON's words."""
+    if words := _IN_JSON_WORDS.get(fault["type"]):
+        return words.format_map(fault.get("ctx", {}))
+    return fault["msg"].removeprefix("Value error, ")
 
 
 def playlist_members(playlist: domain.Playlist) -> dict[str, Any]:

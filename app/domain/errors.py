@@ -23,6 +23,9 @@ from collections.abc import Sequence
 
 from app.domain.playlist import Playlist
 
+# Of a request full of faults no more are told, nor looked for.
+FAULTS_LISTED = 50
+
 
 class PlaylistError(Exception):
     """The root. `str(error)` is one sentence for the person who gets it."""

@@ -11,9 +11,10 @@ the oracle in the tests, takes seconds where a patch copies a long list again an
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
-from app.domain.errors import InvalidPatch, PatchNotApplicable, PlaylistTooLarge
+from app.domain.errors import FAULTS_LISTED, InvalidPatch, PatchNotApplicable, PlaylistTooLarge
 from app.domain.playlist import (
     PLAYLIST_MEMBERS,
     PLAYLIST_SIZE_LIMIT,
@@ -97,7 +98,7 @@ class JsonPatch:
 
         Members that RFC 6902 does not define are ignored, as its section 4 demands. Raises
         InvalidPatch on all that is wrong whatever the playlist is: of an operation the first fault,
-        of a list of tracks every one.
+        of a list of tracks every one, and no more than are listed.
         """
         if not isinstance(document, list):
             raise InvalidPatch([("", "must be an array of operations")])
@@ -111,7 +112,7 @@ class JsonPatch:
             except InvalidPatch as error:
                 faults += error.within(f"/{number}").faults
         if faults:
-            raise InvalidPatch(faults)
+            raise InvalidPatch(faults[:FAULTS_LISTED])
         return cls(tuple(operations), narrowed_to)
 
     def apply(self, playlist: Playlist) -> Playlist:
@@ -271,9 +272,9 @@ def _location(members: dict[str, Any], name: str, *, changes: bool, may_be_end: 
 
 def _check_value(location: Location, value: Any, pointer: str, narrowed_to: re.Pattern[str] | None) -> None:
     """Raises InvalidPatch, with pointers that begin with `pointer`, if the value must not stand there."""
-    faults = [(f"{pointer}{inner}", detail) for inner, detail in _value_faults(location, value, narrowed_to)]
+    faults = list(islice(_value_faults(location, value, narrowed_to), FAULTS_LISTED))
     if faults:
-        raise InvalidPatch(faults)
+        raise InvalidPatch(faults).within(pointer)
 
 
 def _value_faults(location: Location, value: Any, narrowed_to: re.Pattern[str] | None) -> Iterator[tuple[str, str]]:

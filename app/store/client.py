@@ -4,7 +4,7 @@ import json
 import os
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aioboto3
@@ -23,19 +23,29 @@ class CorruptAnswer(BotoCoreError):  # type: ignore[misc]
     fmt = "{event} does not have the content that was sent"
 
 
-@asynccontextmanager
-async def open_client(settings: Settings) -> "AsyncIterator[DynamoDBClient]":
-    """A client for as long as the block lasts; its first use costs about 140 ms, so make one only.
+def open_client(settings: Settings) -> "AbstractAsyncContextManager[DynamoDBClient]":
+    """The client that requests are served with; its first use costs about 140 ms, so make one only.
 
-    Endpoint, credentials and profiles come from AWS's own configuration. The SDK makes single
-    attempts: its retries would hide whether an earlier attempt had been applied.
+    The SDK makes single attempts: its retries would hide whether an earlier attempt had been applied.
     """
-    config = Config(
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        connect_timeout=settings.connect_timeout_seconds,
-        read_timeout=settings.read_timeout_seconds,
-        max_pool_connections=settings.max_connections,
+    return _open(
+        Config(
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            connect_timeout=settings.connect_timeout_seconds,
+            read_timeout=settings.read_timeout_seconds,
+            max_pool_connections=settings.max_connections,
+        )
     )
+
+
+def open_patient_client() -> "AbstractAsyncContextManager[DynamoDBClient]":
+    """A client for making and checking the table: no request waits for it, and its calls may be repeated."""
+    return _open(Config(retries={"mode": "standard"}, connect_timeout=5, read_timeout=10))
+
+
+@asynccontextmanager
+async def _open(config: Config) -> "AsyncIterator[DynamoDBClient]":
+    # Endpoint, credentials and profiles come from AWS's own configuration.
     # botocore knows AWS_DEFAULT_REGION only; every other AWS SDK reads AWS_REGION first.
     session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     async with session.client("dynamodb", config=config) as client:

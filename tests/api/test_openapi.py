@@ -1,13 +1,17 @@
 import json
+import tomllib
 from typing import Any
 
 import httpx2
 import pytest
 
+from app.api.problem_types import PROBLEM_TYPES
 from app.examples import add_examples
 from app.main import create_app
 from app.settings import load_settings
+from app.store.attempts import Attempts
 from app.store.playlists import PlaylistRepository
+from tests.conftest import Interruptions
 from tests.engines import PROJECT
 
 DOCUMENT: dict[str, Any] = json.loads((PROJECT / "openapi" / "openapi.json").read_text())
@@ -52,6 +56,22 @@ def test_operation_ids_are_stable() -> None:
     }
 
 
+def test_version_is_the_one_of_the_package_and_stated_there_alone() -> None:
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+
+    assert DOCUMENT["info"]["version"] == version
+    for source in [*(PROJECT / "app").rglob("*.py"), PROJECT / "docker-compose.yml", PROJECT / "Dockerfile"]:
+        assert version not in source.read_text(), source
+
+
+def test_document_lists_every_problem_code() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+
+    assert schemas["Problem"]["properties"]["code"]["enum"] == list(PROBLEM_TYPES)
+    assert "edit-conflict" in schemas["ConflictProblem"]["properties"]["code"]["enum"]
+    assert "not-found" not in schemas["ConflictProblem"]["properties"]["code"]["enum"]
+
+
 def test_there_are_examples_to_try() -> None:
     assert len(request_examples()) >= 5
 
@@ -86,3 +106,22 @@ async def test_examples_are_added_once(playlists: PlaylistRepository) -> None:
 
     assert await playlists.get("PLAYLIST_1") == first
     assert first.playlist_version == 2
+
+
+async def test_examples_are_finished_after_a_start_that_was_cut_off(
+    playlists: PlaylistRepository, interruptions: Interruptions
+) -> None:
+    def cut_off_at_the_next() -> None:
+        interruptions.before_write = cut_off
+
+    def cut_off() -> None:
+        raise RuntimeError
+
+    interruptions.before_write = cut_off_at_the_next
+    with pytest.raises(RuntimeError):
+        await add_examples(PlaylistRepository(interruptions, Attempts(load_settings())))
+
+    await add_examples(playlists)
+
+    example = await playlists.get("PLAYLIST_1")
+    assert (example.playlist_name, example.playlist_version) == ("Morning Run", 2)

@@ -3,9 +3,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from jsonschema import Draft202012Validator
+from starlette.exceptions import HTTPException
 
 from app.api.problem_types import PROBLEM_TYPES
 from app.domain import errors
+from app.main import create_app
+from app.settings import load_settings
 from app.store.items import Condition, Item
 from tests.api.test_playlists import MINE, code_of
 from tests.conftest import Interruptions
@@ -21,8 +25,8 @@ async def test_unknown_path_is_a_problem(http: httpx2.AsyncClient) -> None:
     [
         ("/playlists", "POST"),
         ("/playlists/p1", "DELETE, GET, HEAD, PATCH, PUT"),
-        ("/livez", "GET"),
-        ("/problems/edit-conflict", "GET"),
+        ("/livez", "GET, HEAD"),
+        ("/docs/assets/start.js", "GET, HEAD"),
     ],
 )
 async def test_405_lists_every_method_of_the_path(http: httpx2.AsyncClient, path: str, allow: str) -> None:
@@ -31,6 +35,28 @@ async def test_405_lists_every_method_of_the_path(http: httpx2.AsyncClient, path
 
         assert code_of(response) == (405, "method-not-allowed")
         assert response.headers["allow"] == allow
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/docs",
+        "/docs/assets/start.js",
+        "/livez",
+        "/openapi.json",
+        "/playlists/nobody",
+        "/problems/edit-conflict",
+        "/problems/nothing",
+        "/readyz",
+    ],
+)
+async def test_head_answers_as_get_does_without_content(http: httpx2.AsyncClient, path: str) -> None:
+    got, head = await http.get(path), await http.head(path)
+
+    assert head.status_code == got.status_code
+    assert head.headers["content-length"] == got.headers["content-length"]
+    assert not head.content
 
 
 async def test_every_problem_type_answers_with_an_explanation(http: httpx2.AsyncClient) -> None:
@@ -69,6 +95,35 @@ async def test_unforeseen_error_is_a_problem_that_tells_nothing_of_the_inside(
 
     assert code_of(response) == (500, "internal-error")
     assert "secret" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (400, (400, "malformed-request")),
+        (413, (413, "body-too-large")),
+        (415, (415, "unsupported-media-type")),
+        (422, (422, "invalid-request")),
+        (431, (400, "malformed-request")),
+        (502, (500, "internal-error")),
+    ],
+)
+async def test_error_that_the_framework_raises_keeps_its_meaning(status: int, answer: tuple[int, str]) -> None:
+    app = create_app(load_settings(auth="none"))
+    schemas = app.openapi()["components"]
+
+    @app.get("/failing")
+    def fail() -> None:
+        raise HTTPException(status, "Too bad.", headers={"Accept": "text/plain"})
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://playlists.test") as http:
+        response = await http.get("/failing")
+
+    assert code_of(response) == answer
+    assert response.json()["detail"] == "Too bad."
+    assert response.headers["accept"] == "text/plain"
+    schema = {"$ref": f"#/components/schemas/{PROBLEM_TYPES[answer[1]].schema.__name__}", "components": schemas}
+    Draft202012Validator(schema).validate(response.json())
 
 
 async def test_instance_is_the_path_as_it_was_sent(http: httpx2.AsyncClient) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.errors import InvalidPatch, PatchNotApplicable, PlaylistTooLarge
+from app.domain.errors import FAULTS_LISTED, InvalidPatch, PatchNotApplicable, PlaylistTooLarge
 from app.domain.json_patch import OPERATIONS, OPERATIONS_LIMIT, JsonPatch
 from app.domain.playlist import PLAYLIST_MEMBERS, PLAYLIST_SIZE_LIMIT, Playlist
 from tests.domain.test_playlist import a_playlist
@@ -302,6 +302,8 @@ class TestParse:
             ([add("/track_tokens", "A/1"), add("/track_tokens", None)], ["/0/value", "/1/value"]),
             ([add("/track_tokens", ["A/1", "x", 1])], ["/0/value/1", "/0/value/2"]),
             ([remove("/track_tokens/0"), remove("/x"), replace("/track_tokens/0", "y")], ["/1/path", "/2/value"]),
+            ([{}] * OPERATIONS_LIMIT, [f"/{number}/op" for number in range(FAULTS_LISTED)]),
+            ([add("/track_tokens", ["x"] * 1_000)], [f"/0/value/{index}" for index in range(FAULTS_LISTED)]),
         ],
         ids=lambda case: json.dumps(case)[:60],
     )

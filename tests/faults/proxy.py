@@ -77,9 +77,13 @@ class Script:
 
 
 class RandomPlan:
-    """Faults drawn from a seed, `rate` of all requests; an applied and lost write is often throttled at its retry."""
+    """Faults drawn from a seed, `rate` of all requests; an applied and lost write is often throttled at its retry.
 
-    def __init__(self, seed: int, *, rate: float, hang: bool = True) -> None:
+    Besides, `slow_writes` of the writes are delayed, so that others come between a read and its write.
+    """
+
+    def __init__(self, seed: int, *, rate: float, slow_writes: float = 0.2, hang: bool = True) -> None:
+        self._slow_writes = slow_writes
         self._random = random.Random(seed)
         self._rate = rate
         self._faults = [fault for fault in Fault if hang or "HANG" not in fault.name]
@@ -96,7 +100,7 @@ class RandomPlan:
             self._throttle_next = False
             return Fault.THROTTLE
         if self._random.random() >= self._rate:
-            return Fault.NONE
+            return Fault.DELAY if operation in WRITES and self._random.random() < self._slow_writes else Fault.NONE
         fault = self._random.choice(self._faults)
         if operation in WRITES and fault.applied:
             self._throttle_next = self._random.random() < 0.2

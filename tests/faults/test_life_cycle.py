@@ -16,7 +16,7 @@ from app.domain.errors import PlaylistError
 from app.domain.playlist import Playlist
 from app.settings import Settings, load_settings
 from app.store.attempts import Attempts
-from app.store.client import open_client
+from app.store.client import open_client, open_patient_client
 from app.store.dynamodb import DynamoDBTable
 from app.store.embedded import point_sdk_at
 from app.store.playlists import PlaylistRepository
@@ -132,9 +132,10 @@ async def test_engine_that_was_killed_and_started_again_on_its_files_is_found_ag
     with engine.running():
         point_sdk_at(engine.url, environment := dict(os.environ))
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", environment["AWS_ENDPOINT_URL_DYNAMODB"])
-        settings = load_settings(table_name="music_items", read_timeout_seconds=5)
-        async with open_client(settings) as client:
+        async with open_patient_client() as client:
             await create_table(client, "music_items")
+        settings = load_settings(table_name="music_items")
+        async with open_client(settings) as client:
             playlists = PlaylistRepository(DynamoDBTable(client, "music_items"), Attempts(settings))
             acknowledged = await playlists.create("p1", MINE, playlist_owner="me")
             names = [f"Edit {number}" for number in range(300)]

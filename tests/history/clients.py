@@ -64,7 +64,7 @@ class Client:
             if self._random.random() < 0.6:
                 await self._request(self._on_a_lasting_one())
             else:
-                await self._request(self._on_a_passing_one())
+                await self._request(await self._on_a_passing_one())
 
     async def create(self, playlist: str) -> None:
         await self._request(self._creation(playlist))
@@ -76,7 +76,7 @@ class Client:
         playlist = self._random.choice(LASTING)
         return Event(playlist, self._number, "read") if self._random.random() < 0.3 else self._edit(playlist)
 
-    def _on_a_passing_one(self) -> Event:
+    async def _on_a_passing_one(self) -> Event:
         playlist = self._random.choice(PASSING)
         match self._random.choices(("read", "edit", "create", "delete"), (2, 4, 3, 2))[0]:
             case "read":
@@ -85,8 +85,10 @@ class Client:
                 return self._edit(playlist)
             case "create":
                 return self._creation(playlist)
-        guarded = self._random.random() < 0.5
-        return Event(playlist, self._number, "delete", if_match=self._tag(playlist) if guarded else "")
+        if self._random.random() < 0.3:
+            return Event(playlist, self._number, "delete")
+        await self.read(playlist)
+        return Event(playlist, self._number, "delete", if_match=self._tag(playlist))
 
     def _creation(self, playlist: str) -> Event:
         return Event(playlist, self._number, "create", name=self._unique(), track=f"T/{self._unique()}")

@@ -21,8 +21,7 @@ from pathlib import Path
 
 import httpx2
 
-from app.settings import load_settings
-from app.store.client import open_client
+from app.store.client import open_patient_client
 from app.store.embedded import point_sdk_at
 from app.store.items import RECENT_WRITES_KEPT
 from app.store.table import create_table
@@ -78,7 +77,7 @@ async def run_load(*, seed: int, requests: int, fault_rate: float, kill_every: f
         engine = DynamoDBLocal(Path(processes.enter_context(tempfile.TemporaryDirectory())))
         processes.enter_context(engine.running())
         point_sdk_at(engine.url, os.environ)
-        async with open_client(load_settings(auth="none", read_timeout_seconds=30)) as client:
+        async with open_patient_client() as client:
             await create_table(client, TABLE)
         async with FaultProxy(engine.url).running() as proxy:
             point_sdk_at(proxy.url, environment)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,7 +39,7 @@ def refusing(code: str, message: str = "") -> Answer:
 
 async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     linger = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(1, 13, linger)  # SOL_SOCKET, SO_LINGER
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
 async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,39 @@
+"""The check of answers against the document finds what is not declared."""
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.contract import Contract
+from tests.engines import PROJECT
+
+DOCUMENT: dict[str, Any] = json.loads((PROJECT / "openapi" / "openapi.json").read_text())
+GOOD = {"X-Request-ID": "x", "Content-Type": "application/problem+json", "Retry-After": "1"}
+
+
+def answer(status: int, headers: dict[str, str], **members: Any) -> httpx2.Response:
+    problem = {"type": "", "title": "", "status": status, "detail": "", "instance": "", "request_id": "", **members}
+    request = httpx2.Request("GET", "http://playlists.test/readyz")
+    return httpx2.Response(status, headers=headers, json=problem, request=request)
+
+
+async def test_declared_answer_passes() -> None:
+    await Contract(DOCUMENT)(answer(503, GOOD, code="throttled"))
+
+
+@pytest.mark.parametrize(
+    ("deviation", "found"),
+    [
+        (answer(418, GOOD, code="throttled"), "418"),
+        (answer(503, {**GOOD, "X-Other": "1"}, code="throttled"), "x-other"),
+        (answer(503, {**GOOD, "Content-Type": "text/html"}, code="throttled"), "text/html"),
+        (answer(503, {"X-Request-ID": "x", "Content-Type": GOOD["Content-Type"]}, code="throttled"), "Retry-After"),
+        (answer(503, GOOD, code="internal-error"), "internal-error"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_deviation_is_found(deviation: httpx2.Response, found: str) -> None:
+    with pytest.raises(AssertionError, match=found):
+        await Contract(DOCUMENT)(deviation)
