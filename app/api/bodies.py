@@ -2,49 +2,52 @@
 
 import json
 import re
+from collections.abc import Mapping
 from email.message import Message
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from app.api.problems import RequestRefused
-from app.api.schemas import BODY_LIMIT, FAULTS_LISTED, RequestBody, fault_detail
+from app.api.schemas import BODY_LIMIT, fault_detail
+from app.domain.errors import FAULTS_LISTED
 
-# No body that means anything here is deeper than 2; the interpreter's own bound differs between versions.
+# No body that means anything here is deeper than 4, as a `test` of the whole playlist in a JSON Patch is; the
+# interpreter's own bound differs between versions.
 NESTING_LIMIT = 100
 
 # Brackets outside of strings: a whole string is one match, an unfinished one too, so that no character is read twice.
 _NESTING_MARK = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
-Body = TypeVar("Body", bound=RequestBody)
+Body = TypeVar("Body", bound=BaseModel)
 
 
 class JsonBody(Generic[Body]):
-    """A dependency that yields the request's body as `model`, taken as any of `media_types`."""
+    """A dependency that yields the request's body as the model of its media type."""
 
-    def __init__(self, model: type[Body], *media_types: str) -> None:
-        self._model = model
-        self._media_types = media_types
+    def __init__(self, models: Mapping[str, type[Body]]) -> None:
+        self._models = models
 
     async def __call__(self, request: Request) -> Body:
-        self._check_media_type(request)
+        model = self._model_of_media_type(request)
         document = strict_json(await _read(request))
         context = {"track_token_pattern": request.state.track_token_pattern}
         try:
-            return self._model.model_validate(document, context=context)
+            return model.model_validate(document, context=context)
         except ValidationError as error:
             raise RequestRefused(
                 "invalid-request", "The body says something that is not allowed.", errors=_faults(error)
             ) from error
 
-    def _check_media_type(self, request: Request) -> None:
+    def _model_of_media_type(self, request: Request) -> type[Body]:
         sent = Message()
         sent["Content-Type"] = request.headers.get("content-type", "")
-        accepted = ", ".join(self._media_types)
+        accepted = ", ".join(self._models)
         header = "Accept-Patch" if request.method == "PATCH" else "Accept"  # RFC 5789 section 2.2
-        if sent.get_content_type() not in self._media_types:
+        model = self._models.get(sent.get_content_type())
+        if model is None:
             raise RequestRefused(
                 "unsupported-media-type",
                 f"Send the body with one of these as its Content-Type: {accepted}.",
@@ -60,6 +63,7 @@ class JsonBody(Generic[Body]):
                 "Send the body in UTF-8 and without a content coding.",
                 headers={header: accepted},
             )
+        return model
 
 
 def strict_json(body: bytes) -> Any:

@@ -1,6 +1,7 @@
 """The OpenAPI document: what the routes declare, and what FastAPI does not say of them by itself."""
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -18,6 +19,7 @@ from app.api.schemas import (
     InvalidRequestProblem,
     NewPlaylist,
     Playlist,
+    PlaylistJsonPatch,
     PlaylistMergePatch,
     PlaylistReplacement,
     Problem,
@@ -35,7 +37,14 @@ conflict that carries the current playlist and its entity-tag: merge, and retry 
 """
 _REFERENCES = "#/components/schemas/{model}"
 _PROBLEMS: tuple[type[Problem], ...] = (Problem, ConflictProblem, TooLargeProblem, InvalidRequestProblem)
-_MODELS: tuple[type[BaseModel], ...] = (NewPlaylist, PlaylistReplacement, PlaylistMergePatch, Playlist, *_PROBLEMS)
+_MODELS: tuple[type[BaseModel], ...] = (
+    NewPlaylist,
+    PlaylistReplacement,
+    PlaylistMergePatch,
+    PlaylistJsonPatch,
+    Playlist,
+    *_PROBLEMS,
+)
 # Problems that any operation may end in.
 _EVERYWHERE = ("internal-error", "throttled", "storage-unavailable")
 
@@ -89,11 +98,11 @@ class Example:
 
     summary: str
     status: int
-    value: dict[str, Any]
+    value: Any
 
 
-def request_body(model: type[BaseModel], examples: dict[str, list[Example]]) -> dict[str, Any]:
-    """An operation's request body: one schema under several media types."""
+def request_body(models: Mapping[str, type[BaseModel]], examples: Mapping[str, Sequence[Example]]) -> dict[str, Any]:
+    """An operation's request body: the schema and the examples of each media type."""
     return {
         "requestBody": {
             "required": True,
@@ -105,10 +114,10 @@ def request_body(model: type[BaseModel], examples: dict[str, list[Example]]) -> 
                             "summary": f"{example.summary}: {example.status}",
                             "value": example.value,
                         }
-                        for example in of_type
+                        for example in examples[media_type]
                     },
                 }
-                for media_type, of_type in examples.items()
+                for media_type, model in models.items()
             },
         }
     }
@@ -189,6 +198,9 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
         headers["X-Request-ID"] = _REQUEST_ID
         if status == "304":
             headers |= {name: _HEADERS[name] for name in ("ETag", "Cache-Control")}
+        problem = response.get("content", {}).get(PROBLEM_MEDIA_TYPE, {})
+        for code, example in problem.get("examples", {}).items():
+            example["value"] = _example_problem(code)  # FastAPI takes the nulls out of examples.
         if status == "415":
             name = "Accept-Patch" if method == "patch" else "Accept"
             headers[name] = _HEADERS[name]
@@ -218,6 +230,8 @@ def _example_problem(code: str) -> dict[str, Any]:
             "current": _EXAMPLE_PLAYLIST,
             "current_etag": '"3-q83vEjRWeJCrze8S"',
         }
+        if code == "patch-not-applicable":
+            example |= {"expected_version": None, "expected_etag": None}
         if code == "edit-conflict":
             example["changed"] = ["playlist_name", "playlist_version", "updated_at"]
     if kind.schema is TooLargeProblem:

@@ -1,5 +1,6 @@
 """/playlists: create, read, edit, replace and delete."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -11,7 +12,7 @@ from app.api.bodies import JsonBody
 from app.api.dependencies import ANONYMOUS, Playlists, PlaylistToken, RequestPreconditions
 from app.api.openapi import Example, playlist_answer, problems, request_body
 from app.api.problems import RequestRefused
-from app.api.schemas import NewPlaylist, PlaylistMergePatch, PlaylistReplacement, playlist_members
+from app.api.schemas import NewPlaylist, PlaylistJsonPatch, PlaylistMergePatch, PlaylistReplacement, playlist_members
 from app.domain.playlist import Playlist
 from app.domain.preconditions import Preconditions
 
@@ -19,6 +20,15 @@ router = APIRouter(prefix="/playlists", tags=["playlists"])
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+
+_NEW = {JSON: NewPlaylist}
+_REPLACEMENT = {JSON: PlaylistReplacement}
+_PATCH: Mapping[str, type[PlaylistMergePatch | PlaylistJsonPatch]] = {
+    MERGE_PATCH: PlaylistMergePatch,
+    JSON: PlaylistMergePatch,
+    JSON_PATCH: PlaylistJsonPatch,
+}
 
 # Problem codes that operations have in common.
 _OF_ONE = ("malformed-request", "playlist-not-found")
@@ -70,7 +80,7 @@ def state_headers(playlist: Playlist) -> dict[str, str]:
         **problems(*_WITH_BODY),
     },
     openapi_extra=request_body(
-        NewPlaylist,
+        _NEW,
         {
             JSON: [
                 Example("create", 201, {"playlist_name": "Road Trip", "track_tokens": _EXAMPLE_TRACKS}),
@@ -78,9 +88,7 @@ def state_headers(playlist: Playlist) -> dict[str, str]:
         },
     ),
 )
-async def create_playlist(
-    body: Annotated[NewPlaylist, Depends(JsonBody(NewPlaylist, JSON))], playlists: Playlists
-) -> Response:
+async def create_playlist(body: Annotated[NewPlaylist, Depends(JsonBody(_NEW))], playlists: Playlists) -> Response:
     """Create a playlist. The service makes its token, which sorts by time."""
     playlist = await playlists.create(str(ULID()), body.content(), playlist_owner=ANONYMOUS)
     return _created(playlist)
@@ -113,10 +121,10 @@ async def get_playlist(
     summary="Rename or edit a playlist",
     responses={
         200: playlist_answer("The playlist after the change; as it was if the change changes nothing."),
-        **problems(*_OF_ONE, *_WITH_BODY, *_CONDITIONAL, "version-conflict"),
+        **problems(*_OF_ONE, *_WITH_BODY, *_CONDITIONAL, "version-conflict", "patch-not-applicable"),
     },
     openapi_extra=request_body(
-        PlaylistMergePatch,
+        _PATCH,
         {
             MERGE_PATCH: [
                 Example("rename", 200, {"playlist_name": "Road Trip"}),
@@ -125,20 +133,36 @@ async def get_playlist(
             JSON: [
                 Example("replace the tracks", 200, {"track_tokens": _EXAMPLE_TRACKS}),
             ],
+            JSON_PATCH: [
+                Example(
+                    "rename and add a track in second place",
+                    200,
+                    [
+                        {"op": "test", "path": "/track_tokens/0", "value": "ALBUM_1/TRACK_1"},
+                        {"op": "replace", "path": "/playlist_name", "value": "Road Trip"},
+                        {"op": "add", "path": "/track_tokens/-", "value": "ALBUM_2/TRACK_7"},
+                        {"op": "move", "from": "/track_tokens/3", "path": "/track_tokens/1"},
+                    ],
+                ),
+                Example("failed test", 409, [{"op": "test", "path": "/playlist_version", "value": 1}]),
+            ],
         },
     ),
 )
 async def edit_playlist(
     playlist_token: PlaylistToken,
     preconditions: RequestPreconditions,
-    body: Annotated[PlaylistMergePatch, Depends(JsonBody(PlaylistMergePatch, MERGE_PATCH, JSON))],
+    body: Annotated[PlaylistMergePatch | PlaylistJsonPatch, Depends(JsonBody(_PATCH))],
     playlists: Playlists,
 ) -> Response:
-    """Rename a playlist or replace its tracks, all or nothing.
+    """Rename a playlist or edit its tracks, all or nothing.
+
+    A merge patch (RFC 7396; the same as `application/json`) replaces the members that it names. A
+    JSON Patch (RFC 6902) adds, removes, replaces, moves, copies and tests single tracks too.
 
     The change is written only if nobody else has written since the playlist was read for it. Name
-    the state that you made it from, in `If-Match` or in `playlist_version`, and it is written only
-    if nobody else has written since then.
+    the state that you made it from, in `If-Match` or in a merge patch's `playlist_version`, and it is
+    written only if nobody else has written since then.
     """
     playlist = await playlists.update(
         playlist_token, body.change(), preconditions=preconditions.expecting(body.playlist_version)
@@ -155,7 +179,7 @@ async def edit_playlist(
         **problems(*_WITH_BODY, *_CONDITIONAL, "version-conflict", "playlist-exists"),
     },
     openapi_extra=request_body(
-        PlaylistReplacement,
+        _REPLACEMENT,
         {
             JSON: [
                 Example("replace", 200, {"playlist_name": "Morning Run", "track_tokens": _EXAMPLE_TRACKS}),
@@ -166,7 +190,7 @@ async def edit_playlist(
 async def put_playlist(
     playlist_token: PlaylistToken,
     preconditions: RequestPreconditions,
-    body: Annotated[PlaylistReplacement, Depends(JsonBody(PlaylistReplacement, JSON))],
+    body: Annotated[PlaylistReplacement, Depends(JsonBody(_REPLACEMENT))],
     playlists: Playlists,
 ) -> Response:
     """Create a playlist under a token that you choose, or replace its name and tracks.

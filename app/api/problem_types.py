@@ -67,6 +67,16 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             ConflictProblem,
         ),
         ProblemType(
+            "patch-not-applicable",
+            409,
+            "Patch not applicable",
+            "The current playlist does not allow an operation of the JSON Patch: a `test` failed, or there is "
+            "nothing at a `path` or `from`. `detail` says which operation and why, counted from 0. Nothing was "
+            "written. `current` is the playlist as it is now: make the patch anew from it, then send it with "
+            "`If-Match: <current_etag>`.",
+            ConflictProblem,
+        ),
+        ProblemType(
             "unwritable-item",
             409,
             "Unwritable item",
@@ -119,7 +129,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             428,
             "Precondition required",
             "This service is set to refuse changes that name no state (RFC 6585 section 3). Send `If-Match` "
-            "with the entity-tag that your change was made from, or its `playlist_version` in the body.",
+            "with the entity-tag that your change was made from, or its `playlist_version` in the body of a merge "
+            "patch or a PUT. A `test` in a JSON Patch is none.",
             ConflictProblem,
         ),
         ProblemType(

@@ -18,8 +18,10 @@ from app.api.schemas import BODY_LIMIT, fault_detail, playlist_members
 from app.domain.errors import (
     Conflict,
     EditConflict,
+    InvalidPatch,
     InvalidPlaylistToken,
     OutcomeUnknown,
+    PatchNotApplicable,
     PlaylistError,
     PlaylistExists,
     PlaylistNotFound,
@@ -43,12 +45,14 @@ _log = logging.getLogger("app.problems")
 CODES: Mapping[type[PlaylistError], str] = {
     PlaylistNotFound: "playlist-not-found",
     InvalidPlaylistToken: "invalid-request",
+    InvalidPatch: "invalid-request",
     PlaylistTooLarge: "playlist-too-large",
     EditConflict: "edit-conflict",
     VersionConflict: "version-conflict",
     PreconditionFailed: "precondition-failed",
     PreconditionRequired: "precondition-required",
     PlaylistExists: "playlist-exists",
+    PatchNotApplicable: "patch-not-applicable",
     UnwritableItem: "unwritable-item",
     Throttled: "throttled",
     StorageUnavailable: "storage-unavailable",
@@ -116,6 +120,8 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
             members = {"size": error.size, "limit": error.limit}
         case InvalidPlaylistToken():
             members = {"errors": [{"pointer": "", "detail": str(error)}]}
+        case InvalidPatch():
+            members = {"errors": [{"pointer": pointer, "detail": detail} for pointer, detail in error.faults]}
         case Throttled() | ReadOnlyRegion():
             headers = {"Retry-After": _RETRY_AFTER_SECONDS}
         case StorageUnavailable():

@@ -1,7 +1,7 @@
 """The JSON bodies, as they are validated and as the OpenAPI document shows them."""
 
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -10,13 +10,18 @@ from pydantic import (
     ConfigDict,
     FailFast,
     Field,
+    PlainValidator,
+    RootModel,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from app.domain import playlist as domain
+from app.domain.errors import FAULTS_LISTED
+from app.domain.json_patch import OPERATIONS_LIMIT, POINTER_PATTERN, JsonPatch
 from app.domain.patch import MergePatch
 from app.domain.playlist import (
     NAME_MAX_LENGTH,
@@ -37,7 +42,6 @@ if TYPE_CHECKING:
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 # The shortest token, "a/b", takes three bytes of an item and one of the list.
 TRACKS_LIMIT = ITEM_SIZE_LIMIT // 4
-FAULTS_LISTED = 50
 BODY_LIMIT = 1_048_576
 _MEMBERS_LIMIT = 100
 # pydantic speaks of Python's types; who reads this has sent JSON.
@@ -166,6 +170,46 @@ class PlaylistMergePatch(RequestBody):
     def change(self) -> "Callable[[domain.Playlist], domain.Playlist]":
         track_tokens = None if self.track_tokens is None else tuple(self.track_tokens)
         return MergePatch(self.playlist_name, track_tokens).apply
+
+
+def _parse_json_patch(document: Any, info: ValidationInfo) -> JsonPatch:
+    return JsonPatch.parse(document, narrowed_to=(info.context or {}).get("track_token_pattern"))
+
+
+def _operation_schema(*ops: str, **members: dict[str, Any]) -> dict[str, Any]:
+    properties = {"op": {"enum": list(ops)}, **members, "path": _POINTER_SCHEMA}
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+_POINTER_SCHEMA = {"type": "string", "pattern": POINTER_PATTERN, "description": "RFC 6901 JSON Pointer."}
+_JSON_PATCH_SCHEMA = {
+    "type": "array",
+    "maxItems": OPERATIONS_LIMIT,
+    "items": {
+        "oneOf": [
+            _operation_schema("add", "replace", "test", value={"description": "Any that fits the path."}),
+            _operation_schema("remove"),
+            _operation_schema("move", "copy", **{"from": _POINTER_SCHEMA}),
+        ]
+    },
+}
+
+
+class PlaylistJsonPatch(
+    RootModel[Annotated[Any, PlainValidator(_parse_json_patch), WithJsonSchema(_JSON_PATCH_SCHEMA)]]
+):
+    """An RFC 6902 JSON Patch of the playlist as a GET shows it, all or nothing.
+
+    `/playlist_name`, `/track_tokens` and `/track_tokens/{index}` can be changed; `test` and the `from`
+    of a `copy` may name any member. Members of an operation that RFC 6902 does not define are ignored.
+    """
+
+    # Nothing expects a version here: a `test` of it is judged with the other operations.
+    playlist_version: ClassVar[None] = None
+
+    def change(self) -> "Callable[[domain.Playlist], domain.Playlist]":
+        patch: JsonPatch = self.root
+        return patch.apply
 
 
 class Playlist(BaseModel):

@@ -3,6 +3,7 @@
 PlaylistError
 ├── PlaylistNotFound
 ├── InvalidPlaylistToken       a token that no new playlist may have
+├── InvalidPatch               a JSON Patch that is wrong in itself, or makes what no playlist may be
 ├── PlaylistTooLarge           beyond DynamoDB's item limit
 ├── Conflict                   carries the current state, enough to merge and retry
 │   ├── EditConflict           another writer got in between our read and our write
@@ -10,6 +11,7 @@ PlaylistError
 │   ├── PreconditionFailed     If-Match or If-None-Match does not hold
 │   ├── PreconditionRequired   the caller named no state, and has to
 │   ├── PlaylistExists         another writer created it first
+│   ├── PatchNotApplicable     the current state does not allow an operation of a JSON Patch
 │   └── UnwritableItem         the stored version cannot be counted up
 ├── ReadOnlyRegion             writes of this global table are accepted in another Region
 ├── Throttled                  DynamoDB had no capacity; nothing was applied
@@ -17,7 +19,12 @@ PlaylistError
 └── OutcomeUnknown             DynamoDB went silent: the write may or may not have landed
 """
 
+from collections.abc import Sequence
+
 from app.domain.playlist import Playlist
+
+# Of a request full of faults no more are told, nor looked for.
+FAULTS_LISTED = 50
 
 
 class PlaylistError(Exception):
@@ -32,6 +39,18 @@ class PlaylistNotFound(PlaylistError):
 class InvalidPlaylistToken(PlaylistError):
     def __init__(self, fault: str) -> None:
         super().__init__(f"The playlist token {fault}.")
+
+
+class InvalidPatch(PlaylistError):
+    """`faults` are pairs of a JSON Pointer into the patch document and what is wrong there."""
+
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        super().__init__("The JSON Patch says or makes something that is not allowed.")
+        self.faults = tuple(faults)
+
+    def within(self, pointer: str) -> "InvalidPatch":
+        """The same faults, seen from the document that has this one at `pointer`."""
+        return InvalidPatch([(f"{pointer}{inner}", detail) for inner, detail in self.faults])
 
 
 class PlaylistTooLarge(PlaylistError):
@@ -97,6 +116,15 @@ class PlaylistExists(Conflict):
         super().__init__(
             "Another writer created this playlist while this request was served. Nothing was written: "
             "merge your change into `current` and retry with `If-Match: <current_etag>`.",
+            current=current,
+        )
+
+
+class PatchNotApplicable(Conflict):
+    def __init__(self, operation: str, reason: str, *, current: Playlist) -> None:
+        super().__init__(
+            f"The playlist does not allow operation {operation}: {reason}. Nothing was written: "
+            "make the patch anew from `current` and send it with `If-Match: <current_etag>`.",
             current=current,
         )
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 # A version has to leave room for the next one in a signed 64-bit integer (Kotlin's Long).
 VERSION_CEILING = 2**63 - 1
+# A playlist is one DynamoDB item, and this is the most bytes that one holds.
+PLAYLIST_SIZE_LIMIT = 409_600
 
 NAME_MAX_LENGTH = 200
 # ECMA-262 and Python read these patterns alike, so the OpenAPI document shows what is enforced.

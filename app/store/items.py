@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
-from app.domain.playlist import VERSION_CEILING, Playlist, PlaylistContent
+from app.domain.playlist import PLAYLIST_SIZE_LIMIT, VERSION_CEILING, Playlist, PlaylistContent
 
 # One key, the type descriptor, and the value: {"S": "text"}, {"L": [{"N": "1"}]}.
 AttributeValue: TypeAlias = dict[str, Any]
@@ -19,7 +19,7 @@ Item: TypeAlias = dict[str, AttributeValue]
 PLAYLIST_SORT_KEY = "INFO_"
 RECENT_WRITES_KEPT = 16
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-ITEM_SIZE_LIMIT = 409_600
+ITEM_SIZE_LIMIT = PLAYLIST_SIZE_LIMIT
 PARTITION_KEY_SIZE_LIMIT = 2_048
 
 # What may stand between the quotes of an entity-tag and cannot be taken for a version.
