@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
-from app.api import operations, playlists
+from app.api import operations, playlists, plays, tracks
 from app.api.docs import add_docs
 from app.api.openapi import TITLE, openapi_document, operation_id
 from app.api.problems import add_problem_handlers
@@ -18,12 +18,14 @@ from app.store.attempts import Attempts
 from app.store.client import open_client
 from app.store.dynamodb import DynamoDBTable
 from app.store.playlists import PlaylistRepository
+from app.store.plays import PlayCounters
 
 
 class State(TypedDict):
     """What every request finds in `request.state`."""
 
     playlists: PlaylistRepository
+    counters: PlayCounters
     table: DynamoDBTable
     require_precondition: bool
     track_token_pattern: re.Pattern[str] | None
@@ -36,9 +38,11 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         pattern = settings.track_token_pattern
         async with open_client(settings) as client:
+            attempts = Attempts(settings)
             table = DynamoDBTable(client, settings.table_name, write_region=settings.mrec_write_region)
             yield State(
-                playlists=PlaylistRepository(table, Attempts(settings)),
+                playlists=PlaylistRepository(table, attempts),
+                counters=PlayCounters(table, attempts),
                 table=table,
                 require_precondition=settings.require_precondition,
                 track_token_pattern=None if pattern is None else re.compile(pattern),
@@ -56,6 +60,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestIdMiddleware)
     add_problem_handlers(app)
     app.include_router(playlists.router)
+    app.include_router(tracks.router)
+    app.include_router(plays.router)
     app.include_router(operations.router)
     add_docs(app)
     return app

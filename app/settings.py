@@ -66,6 +66,12 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Retries that a process may make in a row; ten successes earn one back.",
     )
+    append_attempts: int = Field(
+        default=16,
+        ge=1,
+        le=100,
+        description="How often an append is made anew at most, on what another writer left, before it is a conflict.",
+    )
     max_connections: int = Field(
         default=64, ge=1, le=10_000, description="Connections to DynamoDB that one process keeps at most."
     )

@@ -16,6 +16,7 @@ from app.store.dynamodb import DynamoDBTable
 from app.store.embedded import point_sdk_at
 from app.store.items import Condition, Item
 from app.store.playlists import PlaylistRepository
+from app.store.plays import PlayCounters
 from app.store.table import create_table
 from tests.contract import Contract
 from tests.engines import engine
@@ -80,7 +81,7 @@ class Interruptions(DynamoDBTable):
         self._interrupt()
         await super().put_item(item, condition)
 
-    async def delete_item(self, partition_key: str, sort_key: str, condition: Condition) -> None:
+    async def delete_item(self, partition_key: str, sort_key: str, condition: Condition | None) -> None:
         self._interrupt()
         await super().delete_item(partition_key, sort_key, condition)
 
@@ -107,7 +108,13 @@ async def http(settings: Settings, interruptions: Interruptions) -> AsyncIterato
     app = create_app(settings)
     async with app.router.lifespan_context(app) as state:
         assert state is not None
-        served = {**state, "table": interruptions, "playlists": PlaylistRepository(interruptions, Attempts(settings))}
+        attempts = Attempts(settings)
+        served = {
+            **state,
+            "table": interruptions,
+            "playlists": PlaylistRepository(interruptions, attempts),
+            "counters": PlayCounters(interruptions, attempts),
+        }
 
         async def with_state(scope: Any, receive: Any, send: Any) -> None:
             await app({**scope, "state": dict(served)}, receive, send)

@@ -4,9 +4,9 @@ import json
 import re
 from collections.abc import Mapping
 from email.message import Message
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Request
+from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
@@ -24,15 +24,35 @@ _NESTING_MARK = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 Body = TypeVar("Body", bound=BaseModel)
 
 
+async def read_content(request: Request) -> bytes:
+    """The request's content as it was sent, up to the limit."""
+    declared = request.headers.get("content-length", "").lstrip("0")
+    # Python refuses to convert thousands of digits.
+    if len(declared) > len(str(BODY_LIMIT)) or int(declared or 0) > BODY_LIMIT:
+        raise _too_large()
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                raise _too_large()
+    except ClientDisconnect as error:
+        raise RequestRefused("malformed-request", "The connection ended before the body did.") from error
+    return bytes(body)
+
+
+RequestContent = Annotated[bytes, Depends(read_content)]
+
+
 class JsonBody(Generic[Body]):
     """A dependency that yields the request's body as the model of its media type."""
 
     def __init__(self, models: Mapping[str, type[Body]]) -> None:
         self._models = models
 
-    async def __call__(self, request: Request) -> Body:
+    async def __call__(self, request: Request, content: RequestContent) -> Body:
         model = self._model_of_media_type(request)
-        document = strict_json(await _read(request))
+        document = strict_json(content)
         context = {"track_token_pattern": request.state.track_token_pattern}
         try:
             return model.model_validate(document, context=context)
@@ -101,22 +121,6 @@ def _check_nesting(text: str) -> None:
                     raise _malformed(f"it is nested more than {NESTING_LIMIT} deep")
             case "]" | "}":
                 depth -= 1
-
-
-async def _read(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "").lstrip("0")
-    # Python refuses to convert thousands of digits.
-    if len(declared) > len(str(BODY_LIMIT)) or int(declared or 0) > BODY_LIMIT:
-        raise _too_large()
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_LIMIT:
-                raise _too_large()
-    except ClientDisconnect as error:
-        raise RequestRefused("malformed-request", "The connection ended before the body did.") from error
-    return bytes(body)
 
 
 def _too_large() -> RequestRefused:

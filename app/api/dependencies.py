@@ -4,9 +4,12 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Path, Request
 
+from app.api.bodies import RequestContent
 from app.api.problems import RequestRefused
+from app.domain.idempotency import KEY_MAX_LENGTH, LogicalWrite, parse_idempotency_key
 from app.domain.preconditions import EntityTags, MalformedEntityTags, Preconditions
 from app.store.playlists import PlaylistRepository
+from app.store.plays import PlayCounters
 
 # No authentication, so everyone is this.
 ANONYMOUS = "anonymous"
@@ -17,6 +20,11 @@ PlaylistToken = Annotated[str, Path(description="The playlist's token.", json_sc
 def _repository(request: Request) -> PlaylistRepository:
     playlists: PlaylistRepository = request.state.playlists
     return playlists
+
+
+def _counters(request: Request) -> PlayCounters:
+    counters: PlayCounters = request.state.counters
+    return counters
 
 
 def _entity_tags(request: Request, field_name: str) -> EntityTags | None:
@@ -51,5 +59,38 @@ def _preconditions(
     )
 
 
+def _logical_write(
+    request: Request,
+    content: RequestContent,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="A key of your choice, 1 to 255 characters, new for each change: send the same request with it "
+            "again until it is answered, and it is made once. The key is known while the change is among the last 16 "
+            "writes of the playlist, and no other program has put the playlist anew."
+        ),
+    ] = None,
+) -> LogicalWrite:
+    del idempotency_key  # Declared for the OpenAPI document; FastAPI sees one line only.
+    lines = request.headers.getlist("Idempotency-Key")
+    if not lines:
+        return LogicalWrite.unkeyed()
+    try:
+        [line] = lines
+        key = parse_idempotency_key(line)
+    except ValueError as error:
+        raise RequestRefused(
+            "malformed-request",
+            f"Idempotency-Key must be one key of 1 to {KEY_MAX_LENGTH} visible ASCII characters, without a comma, a "
+            'quote or a backslash unless it stands in quotes, as in Idempotency-Key: "8e03978e-40d5".',
+        ) from error
+    target = request.scope["raw_path"] + b"?" + request.scope["query_string"]
+    return LogicalWrite.keyed(
+        caller=ANONYMOUS, key=key, method=request.method, target=target.decode("latin-1"), body=content
+    )
+
+
 Playlists = Annotated[PlaylistRepository, Depends(_repository)]
+Counters = Annotated[PlayCounters, Depends(_counters)]
+RequestWrite = Annotated[LogicalWrite, Depends(_logical_write)]
 RequestPreconditions = Annotated[Preconditions, Depends(_preconditions)]

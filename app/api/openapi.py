@@ -18,6 +18,7 @@ from app.api.schemas import (
     ConflictProblem,
     InvalidRequestProblem,
     NewPlaylist,
+    NewTracks,
     Playlist,
     PlaylistJsonPatch,
     PlaylistMergePatch,
@@ -42,8 +43,30 @@ _MODELS: tuple[type[BaseModel], ...] = (
     PlaylistReplacement,
     PlaylistMergePatch,
     PlaylistJsonPatch,
+    NewTracks,
     Playlist,
     *_PROBLEMS,
+)
+# Problem codes that operations have in common.
+OF_ONE = ("malformed-request", "playlist-not-found")
+WITH_BODY = (
+    "malformed-request",
+    "body-too-large",
+    "unsupported-media-type",
+    "invalid-request",
+    "playlist-too-large",
+    "idempotency-key-reused",
+    "read-only-region",
+    "outcome-unknown",
+)
+CONDITIONAL = (
+    "malformed-request",
+    "edit-conflict",
+    "unwritable-item",
+    "precondition-failed",
+    "precondition-required",
+    "read-only-region",
+    "outcome-unknown",
 )
 # Problems that any operation may end in.
 _EVERYWHERE = ("internal-error", "throttled", "storage-unavailable")
@@ -74,6 +97,10 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "description": "Media types that PATCH takes (RFC 5789).",
         "required": True,
         "schema": {"type": "string"},
+    },
+    "Idempotency-Replayed": {
+        "description": "There if an earlier request with this Idempotency-Key had made the write.",
+        "schema": {"const": "true"},
     },
     "Accept": {
         "description": "Media types that the method takes.",
@@ -123,9 +150,9 @@ def request_body(models: Mapping[str, type[BaseModel]], examples: Mapping[str, S
     }
 
 
-def playlist_answer(description: str, *, created: bool = False) -> dict[str, Any]:
-    """A response with a playlist."""
-    names = ("ETag", "Cache-Control", "Location") if created else ("ETag", "Cache-Control")
+def playlist_answer(description: str, *, created: bool = False, repeatable: bool = False) -> dict[str, Any]:
+    """A response with a playlist; `repeatable` is that of a write that takes an Idempotency-Key."""
+    names = ["ETag", "Cache-Control", *["Location"] * created, *["Idempotency-Replayed"] * repeatable]
     return {
         "description": description,
         "headers": {name: _HEADERS[name] for name in names},
@@ -140,20 +167,20 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     for kind in sorted(kinds, key=lambda kind: kind.status):
         response = responses.setdefault(
             kind.status,
-            {"description": "", "content": {PROBLEM_MEDIA_TYPE: {"schema": {"oneOf": []}, "examples": {}}}},
+            {"description": "", "content": {PROBLEM_MEDIA_TYPE: {"schema": {"anyOf": []}, "examples": {}}}},
         )
         response["description"] = f"{response['description']} `{kind.code}`: {kind.title}.".strip()
         content = response["content"][PROBLEM_MEDIA_TYPE]
         reference = _reference(kind.schema)
-        if reference not in content["schema"]["oneOf"]:
-            content["schema"]["oneOf"].append(reference)
+        if reference not in content["schema"]["anyOf"]:
+            content["schema"]["anyOf"].append(reference)
         content["examples"][kind.code] = {"summary": kind.title, "value": _example_problem(kind.code)}
         if kind.status == 503:
             response["headers"] = {"Retry-After": _HEADERS["Retry-After"]}
     for response in responses.values():
         content = response["content"][PROBLEM_MEDIA_TYPE]
-        if len(content["schema"]["oneOf"]) == 1:
-            [content["schema"]] = content["schema"]["oneOf"]
+        if len(content["schema"]["anyOf"]) == 1:
+            [content["schema"]] = content["schema"]["anyOf"]
     return responses
 
 

@@ -4,21 +4,19 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic_core import to_json
 from starlette.responses import Response
 from ulid import ULID
 
 from app.api.bodies import JsonBody
-from app.api.dependencies import ANONYMOUS, Playlists, PlaylistToken, RequestPreconditions
-from app.api.openapi import Example, playlist_answer, problems, request_body
+from app.api.dependencies import ANONYMOUS, Playlists, PlaylistToken, RequestPreconditions, RequestWrite
+from app.api.openapi import CONDITIONAL, OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
 from app.api.problems import RequestRefused
-from app.api.schemas import NewPlaylist, PlaylistJsonPatch, PlaylistMergePatch, PlaylistReplacement, playlist_members
-from app.domain.playlist import Playlist
+from app.api.responses import JSON, playlist_response, state_headers, written_response
+from app.api.schemas import NewPlaylist, PlaylistJsonPatch, PlaylistMergePatch, PlaylistReplacement
 from app.domain.preconditions import Preconditions
 
 router = APIRouter(prefix="/playlists", tags=["playlists"])
 
-JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
@@ -30,45 +28,7 @@ _PATCH: Mapping[str, type[PlaylistMergePatch | PlaylistJsonPatch]] = {
     JSON_PATCH: PlaylistJsonPatch,
 }
 
-# Problem codes that operations have in common.
-_OF_ONE = ("malformed-request", "playlist-not-found")
-_WITH_BODY = (
-    "malformed-request",
-    "body-too-large",
-    "unsupported-media-type",
-    "invalid-request",
-    "playlist-too-large",
-    "read-only-region",
-    "outcome-unknown",
-)
-_CONDITIONAL = (
-    "malformed-request",
-    "edit-conflict",
-    "unwritable-item",
-    "precondition-failed",
-    "precondition-required",
-    "read-only-region",
-    "outcome-unknown",
-)
-
 _EXAMPLE_TRACKS = ["ALBUM_1/TRACK_1", "ALBUM_2/TRACK_7"]
-
-
-class PlaylistResponse(Response):
-    """A playlist as JSON, with its entity-tag."""
-
-    media_type = JSON
-
-    def __init__(self, playlist: Playlist, status_code: int = 200) -> None:
-        super().__init__(to_json(playlist_members(playlist)), status_code, state_headers(playlist))
-
-
-def state_headers(playlist: Playlist) -> dict[str, str]:
-    # A client may keep an answer, and has to ask before it uses it: a stale base is a conflict.
-    headers = {"Cache-Control": "private, no-cache"}
-    if playlist.entity_tag is not None:
-        headers["ETag"] = playlist.entity_tag
-    return headers
 
 
 @router.post(
@@ -76,8 +36,8 @@ def state_headers(playlist: Playlist) -> dict[str, str]:
     summary="Create a playlist",
     status_code=201,
     responses={
-        201: playlist_answer("The new playlist, at version 1.", created=True),
-        **problems(*_WITH_BODY),
+        201: playlist_answer("The new playlist, at version 1.", created=True, repeatable=True),
+        **problems(*WITH_BODY),
     },
     openapi_extra=request_body(
         _NEW,
@@ -88,17 +48,24 @@ def state_headers(playlist: Playlist) -> dict[str, str]:
         },
     ),
 )
-async def create_playlist(body: Annotated[NewPlaylist, Depends(JsonBody(_NEW))], playlists: Playlists) -> Response:
-    """Create a playlist. The service makes its token, which sorts by time."""
-    playlist = await playlists.create(str(ULID()), body.content(), playlist_owner=ANONYMOUS)
-    return _created(playlist)
+async def create_playlist(
+    body: Annotated[NewPlaylist, Depends(JsonBody(_NEW))], write: RequestWrite, playlists: Playlists
+) -> Response:
+    """Create a playlist. The service makes its token, which sorts by time.
+
+    With an `Idempotency-Key` the token is made from the key, and a repeat is answered with the
+    playlist that the first one made, as it is now.
+    """
+    playlist_token = write.playlist_token or str(ULID())
+    written = await playlists.create(playlist_token, body.content(), playlist_owner=ANONYMOUS, write=write)
+    return written_response(written)
 
 
 _READ: dict[str, Any] = {
     "responses": {
         200: playlist_answer("The playlist."),
         304: {"description": "`If-None-Match` names the current state."},
-        **problems(*_OF_ONE, "precondition-failed"),
+        **problems(*OF_ONE, "precondition-failed"),
     }
 }
 
@@ -113,15 +80,15 @@ async def get_playlist(
     Preconditions(if_match=preconditions.if_match).check(playlist)
     if preconditions.if_none_match is not None and preconditions.if_none_match.match_weakly(playlist):
         return Response(status_code=304, headers=state_headers(playlist))
-    return PlaylistResponse(playlist)
+    return playlist_response(playlist)
 
 
 @router.patch(
     "/{playlist_token}",
     summary="Rename or edit a playlist",
     responses={
-        200: playlist_answer("The playlist after the change; as it was if the change changes nothing."),
-        **problems(*_OF_ONE, *_WITH_BODY, *_CONDITIONAL, "version-conflict", "patch-not-applicable"),
+        200: playlist_answer("The playlist after the change, as it was if that changes nothing.", repeatable=True),
+        **problems(*OF_ONE, *WITH_BODY, *CONDITIONAL, "version-conflict", "patch-not-applicable"),
     },
     openapi_extra=request_body(
         _PATCH,
@@ -153,6 +120,7 @@ async def edit_playlist(
     playlist_token: PlaylistToken,
     preconditions: RequestPreconditions,
     body: Annotated[PlaylistMergePatch | PlaylistJsonPatch, Depends(JsonBody(_PATCH))],
+    write: RequestWrite,
     playlists: Playlists,
 ) -> Response:
     """Rename a playlist or edit its tracks, all or nothing.
@@ -164,19 +132,19 @@ async def edit_playlist(
     the state that you made it from, in `If-Match` or in a merge patch's `playlist_version`, and it is
     written only if nobody else has written since then.
     """
-    playlist = await playlists.update(
-        playlist_token, body.change(), preconditions=preconditions.expecting(body.playlist_version)
+    written = await playlists.update(
+        playlist_token, body.change(), preconditions=preconditions.expecting(body.playlist_version), write=write
     )
-    return PlaylistResponse(playlist)
+    return written_response(written)
 
 
 @router.put(
     "/{playlist_token}",
     summary="Create or replace a playlist",
     responses={
-        200: playlist_answer("The playlist after its replacement."),
-        201: playlist_answer("The new playlist, at version 1.", created=True),
-        **problems(*_WITH_BODY, *_CONDITIONAL, "version-conflict", "playlist-exists"),
+        200: playlist_answer("The playlist after its replacement.", repeatable=True),
+        201: playlist_answer("The new playlist, at version 1.", created=True, repeatable=True),
+        **problems(*WITH_BODY, *CONDITIONAL, "version-conflict", "playlist-exists"),
     },
     openapi_extra=request_body(
         _REPLACEMENT,
@@ -191,6 +159,7 @@ async def put_playlist(
     playlist_token: PlaylistToken,
     preconditions: RequestPreconditions,
     body: Annotated[PlaylistReplacement, Depends(JsonBody(_REPLACEMENT))],
+    write: RequestWrite,
     playlists: Playlists,
 ) -> Response:
     """Create a playlist under a token that you choose, or replace its name and tracks.
@@ -204,13 +173,14 @@ async def put_playlist(
             "The body is of another playlist than the path.",
             errors=[{"pointer": "/playlist_token", "detail": f"must be {playlist_token!r} or left out"}],
         )
-    playlist, created = await playlists.put(
+    written = await playlists.put(
         playlist_token,
         body.content(),
         playlist_owner=ANONYMOUS,
         preconditions=preconditions.expecting(body.playlist_version),
+        write=write,
     )
-    return _created(playlist) if created else PlaylistResponse(playlist)
+    return written_response(written)
 
 
 @router.delete(
@@ -219,18 +189,16 @@ async def put_playlist(
     status_code=204,
     responses={
         204: {"description": "The playlist is gone."},
-        **problems(*_OF_ONE, *_CONDITIONAL),
+        **problems(*OF_ONE, *CONDITIONAL),
     },
 )
 async def delete_playlist(
     playlist_token: PlaylistToken, preconditions: RequestPreconditions, playlists: Playlists
 ) -> Response:
-    """Delete a playlist, only if nobody has written since it was read; with `If-Match`, since then."""
+    """Delete a playlist, only if nobody has written since it was read; with `If-Match`, since then.
+
+    Its play counter goes too. An `Idempotency-Key` is not looked at: a deletion that is repeated finds
+    nothing to delete.
+    """
     await playlists.delete(playlist_token, preconditions=preconditions)
     return Response(status_code=204)
-
-
-def _created(playlist: Playlist) -> Response:
-    response = PlaylistResponse(playlist, 201)
-    response.headers["Location"] = f"/playlists/{playlist.playlist_token}"
-    return response

@@ -77,6 +77,14 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             ConflictProblem,
         ),
         ProblemType(
+            "duplicate-track",
+            409,
+            "Duplicate track",
+            "A track is in the playlist already, or twice in the request, and `on_duplicate` is `reject`. Nothing was "
+            "written. `current` is the playlist as it is now.",
+            ConflictProblem,
+        ),
+        ProblemType(
             "unwritable-item",
             409,
             "Unwritable item",
@@ -123,6 +131,13 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             "The body can be read but says something that is not allowed. `errors` points at each fault with an "
             "RFC 6901 JSON Pointer. Nothing was written.",
             InvalidRequestProblem,
+        ),
+        ProblemType(
+            "idempotency-key-reused",
+            422,
+            "Idempotency key reused",
+            "This `Idempotency-Key` came with another request before: another method, path or body. Nothing was "
+            "written. Use a new key for a new change, and send a repeat exactly as the first time.",
         ),
         ProblemType(
             "precondition-required",

@@ -17,9 +17,12 @@ from app.api.request_id import request_id
 from app.api.schemas import BODY_LIMIT, fault_detail, playlist_members
 from app.domain.errors import (
     Conflict,
+    DuplicateTrack,
     EditConflict,
+    IdempotencyKeyReused,
     InvalidPatch,
     InvalidPlaylistToken,
+    KeyedCountUnavailable,
     OutcomeUnknown,
     PatchNotApplicable,
     PlaylistError,
@@ -37,6 +40,10 @@ from app.domain.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = "1"
+_KEYED_ADVICE = (
+    "Or send the same request with the same Idempotency-Key again: it is not made twice while the key is known, which "
+    "it is for the last 16 writes of the playlist, until another program puts it anew (for plays: ten minutes)."
+)
 
 _log = logging.getLogger("app.problems")
 
@@ -46,12 +53,15 @@ CODES: Mapping[type[PlaylistError], str] = {
     PlaylistNotFound: "playlist-not-found",
     InvalidPlaylistToken: "invalid-request",
     InvalidPatch: "invalid-request",
+    IdempotencyKeyReused: "idempotency-key-reused",
+    KeyedCountUnavailable: "invalid-request",
     PlaylistTooLarge: "playlist-too-large",
     EditConflict: "edit-conflict",
     VersionConflict: "version-conflict",
     PreconditionFailed: "precondition-failed",
     PreconditionRequired: "precondition-required",
     PlaylistExists: "playlist-exists",
+    DuplicateTrack: "duplicate-track",
     PatchNotApplicable: "patch-not-applicable",
     UnwritableItem: "unwritable-item",
     Throttled: "throttled",
@@ -113,12 +123,13 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlaylistError)
     headers: dict[str, str] = {}
     members: dict[str, Any] = {}
+    detail = str(error)
     match error:
         case Conflict():
             members = _conflict_members(error)
         case PlaylistTooLarge():
             members = {"size": error.size, "limit": error.limit}
-        case InvalidPlaylistToken():
+        case InvalidPlaylistToken() | KeyedCountUnavailable():
             members = {"errors": [{"pointer": "", "detail": str(error)}]}
         case InvalidPatch():
             members = {"errors": [{"pointer": pointer, "detail": detail} for pointer, detail in error.faults]}
@@ -128,8 +139,10 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
             headers = {"Retry-After": _RETRY_AFTER_SECONDS}
             _log.warning("request %s: storage unavailable: %s", request_id(request), error.cause)
         case OutcomeUnknown():
+            if "idempotency-key" in request.headers:
+                detail = f"{detail} {_KEYED_ADVICE}"
             _log.warning("request %s: outcome unknown: %s", request_id(request), error.cause)
-    return problem(request, CODES[type(error)], str(error), headers=headers, **members)
+    return problem(request, CODES[type(error)], detail, headers=headers, **members)
 
 
 def _conflict_members(conflict: Conflict) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The JSON bodies, as they are validated and as the OpenAPI document shows them."""
 
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +22,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from app.domain import playlist as domain
 from app.domain.errors import FAULTS_LISTED
 from app.domain.json_patch import OPERATIONS_LIMIT, POINTER_PATTERN, JsonPatch
-from app.domain.patch import MergePatch
+from app.domain.patch import MergePatch, TrackInsertion
 from app.domain.playlist import (
     NAME_MAX_LENGTH,
     NAME_PATTERN,
@@ -51,9 +51,11 @@ _IN_JSON_WORDS = {
     "int_type": "must be an integer",
     "less_than_equal": "must be {le} or less",
     "list_type": "must be an array",
+    "literal_error": "must be one of {expected}",
     "missing": "must be there",
     "model_type": "must be an object",
     "string_type": "must be a string",
+    "too_short": "must have at least {min_length} items",
     "too_long": "must have at most {max_length} items",
 }
 
@@ -212,6 +214,31 @@ class PlaylistJsonPatch(
         return patch.apply
 
 
+class NewTracks(RequestBody):
+    """Tracks to insert, in this order."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    track_tokens: Annotated[TrackTokens, Field(min_length=1)]
+    # None stands for a member left out; defaults are not validated, so null itself is refused.
+    position: Annotated[
+        int,
+        Field(ge=0, le=TRACKS_LIMIT),
+        BeforeValidator(_integral),
+        Field(description="The index that the first of them gets; left out, they are appended."),
+    ] = Field(default=None)  # type: ignore[assignment]
+    on_duplicate: Literal["add", "skip", "reject"] = Field(
+        default="add",
+        description="What becomes of a track that is there already, in the playlist or before it in this list: "
+        "`add` it again, `skip` it, or `reject` the request.",
+    )
+
+    def insertion(self) -> TrackInsertion:
+        return TrackInsertion(
+            track_tokens=tuple(self.track_tokens), position=self.position, on_duplicate=self.on_duplicate
+        )
+
+
 class Playlist(BaseModel):
     """One state of a playlist."""
 
@@ -267,6 +294,11 @@ class InvalidMember(BaseModel):
 
 class InvalidRequestProblem(Problem):
     errors: list[InvalidMember]
+
+
+class PlayCount(BaseModel):
+    playlist_token: str
+    play_count: int = Field(ge=0)
 
 
 class Liveness(BaseModel):

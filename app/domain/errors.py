@@ -4,6 +4,8 @@ PlaylistError
 ├── PlaylistNotFound
 ├── InvalidPlaylistToken       a token that no new playlist may have
 ├── InvalidPatch               a JSON Patch that is wrong in itself, or makes what no playlist may be
+├── IdempotencyKeyReused       the key came before, with another request
+├── KeyedCountUnavailable      the table has no transactions, which a count with a key needs
 ├── PlaylistTooLarge           beyond DynamoDB's item limit
 ├── Conflict                   carries the current state, enough to merge and retry
 │   ├── EditConflict           another writer got in between our read and our write
@@ -11,7 +13,8 @@ PlaylistError
 │   ├── PreconditionFailed     If-Match or If-None-Match does not hold
 │   ├── PreconditionRequired   the caller named no state, and has to
 │   ├── PlaylistExists         another writer created it first
-│   ├── PatchNotApplicable     the current state does not allow an operation of a JSON Patch
+│   ├── PatchNotApplicable     the current state does not allow an operation
+│   ├── DuplicateTrack         a track is in the playlist already, and must not be twice
 │   └── UnwritableItem         the stored version cannot be counted up
 ├── ReadOnlyRegion             writes of this global table are accepted in another Region
 ├── Throttled                  DynamoDB had no capacity; nothing was applied
@@ -51,6 +54,22 @@ class InvalidPatch(PlaylistError):
     def within(self, pointer: str) -> "InvalidPatch":
         """The same faults, seen from the document that has this one at `pointer`."""
         return InvalidPatch([(f"{pointer}{inner}", detail) for inner, detail in self.faults])
+
+
+class IdempotencyKeyReused(PlaylistError):
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key came with another request before. Nothing was written: use a new key for a new "
+            "change, and send a repeat exactly as the first time."
+        )
+
+
+class KeyedCountUnavailable(PlaylistError):
+    def __init__(self) -> None:
+        super().__init__(
+            "A play cannot be counted with an Idempotency-Key here: the table has no transactions (a global table "
+            "with multi-Region strong consistency has none). Nothing was counted: count without a key."
+        )
 
 
 class PlaylistTooLarge(PlaylistError):
@@ -124,7 +143,16 @@ class PatchNotApplicable(Conflict):
     def __init__(self, operation: str, reason: str, *, current: Playlist) -> None:
         super().__init__(
             f"The playlist does not allow operation {operation}: {reason}. Nothing was written: "
-            "make the patch anew from `current` and send it with `If-Match: <current_etag>`.",
+            "make the change anew from `current` and send it with `If-Match: <current_etag>`.",
+            current=current,
+        )
+
+
+class DuplicateTrack(Conflict):
+    def __init__(self, track_token: str, *, current: Playlist) -> None:
+        super().__init__(
+            f"The playlist would have {track_token!r} twice. Nothing was written: leave out what is in `current`, "
+            "or send `on_duplicate` as `skip` or `add`.",
             current=current,
         )
 
@@ -163,9 +191,8 @@ class StorageUnavailable(PlaylistError):
 class OutcomeUnknown(PlaylistError):
     """`cause` is for the operator's log, never for the client."""
 
-    def __init__(self, cause: str) -> None:
-        super().__init__(
-            "DynamoDB's answer to the write was lost: it may or may not have been applied. "
-            "Read the playlist and compare before you repeat the change."
-        )
+    def __init__(
+        self, cause: str, *, advice: str = "Read the playlist and compare before you repeat the change."
+    ) -> None:
+        super().__init__(f"DynamoDB's answer to the write was lost: it may or may not have been applied. {advice}")
         self.cause = cause

@@ -1,7 +1,9 @@
-"""Changes that a client describes in a patch document; each is a function Playlist -> Playlist."""
+"""Changes that a client describes; each is a function Playlist -> Playlist."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from app.domain.errors import DuplicateTrack, PatchNotApplicable
 from app.domain.playlist import Playlist
 
 
@@ -22,3 +24,39 @@ class MergePatch:
         if self.track_tokens is not None:
             playlist = playlist.with_tracks(self.track_tokens)
         return playlist
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackInsertion:
+    """Tracks to put in before index `position`, None for the end.
+
+    `on_duplicate` says what becomes of a track that the playlist, or this insertion before it, has
+    already: `add` it once more, `skip` it, or `reject` the whole.
+    """
+
+    track_tokens: tuple[str, ...]
+    position: int | None = None
+    on_duplicate: Literal["add", "skip", "reject"] = "add"
+
+    def apply(self, playlist: Playlist) -> Playlist:
+        """Raises PatchNotApplicable if the playlist is shorter than `position`, DuplicateTrack."""
+        present = playlist.track_tokens
+        position = len(present) if self.position is None else self.position
+        if position > len(present):
+            raise PatchNotApplicable(
+                f"insert at {position}", f"it has {len(present)} tracks, and ends there", current=playlist
+            )
+        return playlist.with_tracks((*present[:position], *self._wanted(playlist), *present[position:]))
+
+    def _wanted(self, playlist: Playlist) -> tuple[str, ...]:
+        if self.on_duplicate == "add":
+            return self.track_tokens
+        seen = set(playlist.track_tokens)
+        wanted: list[str] = []
+        for track_token in self.track_tokens:
+            if track_token not in seen:
+                seen.add(track_token)
+                wanted.append(track_token)
+            elif self.on_duplicate == "reject":
+                raise DuplicateTrack(track_token, current=playlist)
+        return tuple(wanted)

@@ -61,9 +61,18 @@ class Preconditions:
     expected_version: int | None = None
     required: bool = False
 
+    @property
+    def are_any(self) -> bool:
+        """Whether the request names a state."""
+        return self.if_match is not None or self.if_none_match is not None or self.expected_version is not None
+
     def expecting(self, version: int | None) -> "Preconditions":
         """The same demands, and that the current version is this one unless it is None."""
         return replace(self, expected_version=version)
+
+    def optional(self) -> "Preconditions":
+        """The same demands, and no demand that there be one."""
+        return replace(self, required=False)
 
     def check(self, current: Playlist | None, *, read: Playlist | None = None) -> None:
         """Hold the demands against the current state, None where there is no playlist.

@@ -46,6 +46,7 @@ class Attempts:
         self._deadline_seconds = settings.request_deadline_seconds
         self._most = settings.max_attempts
         self._base_delay = settings.retry_base_delay_seconds
+        self._most_appends = settings.append_attempts
         self._full_budget = self._budget = float(settings.retry_budget)
 
     def deadline(self) -> Deadline:
@@ -64,12 +65,13 @@ class Attempts:
             attempt += 1
 
     async def write(
-        self, call: Callable[[], Awaitable[None]], deadline: Deadline, *, holds_again: bool = False
-    ) -> None:
-        """Repeat a conditional write until its outcome is known.
+        self, call: Callable[[], Awaitable[Answer]], deadline: Deadline, *, holds_again: bool = False
+    ) -> Answer:
+        """Repeat a write until its outcome is known.
 
-        `holds_again` says that the condition can hold once more after the write was applied. Such a
-        write is not repeated after an attempt of unknown outcome: it could be applied twice.
+        `holds_again` says that its condition can hold once more after the write was applied, or that
+        it has none. Such a write is not repeated after an attempt of unknown outcome: it could be
+        applied twice.
         Raises ConditionFailed, `uncertain` if an earlier attempt may have been applied; Throttled or
         StorageUnavailable if no attempt can have been; OutcomeUnknown otherwise.
         """
@@ -96,6 +98,13 @@ class Attempts:
         """Read once to find out how a write ended, in the time that is kept for it. Raises as `read`."""
         return await self._read_once(read, deadline.end)
 
+    async def may_append_again(self, attempt: int, deadline: Deadline) -> bool:
+        """Wait before an append that lost to another writer is made anew, or say that it is not.
+
+        Costs nothing of the budget: the table serves, and one of the writers got through.
+        """
+        return attempt < self._most_appends and await self._waited(attempt, deadline)
+
     async def _read_once(self, call: Callable[[], Awaitable[Answer]], until: float) -> Answer:
         try:
             return await self._made(call, until)
@@ -112,11 +121,16 @@ class Attempts:
         """Wait for the next attempt, or say that there is none."""
         if isinstance(failure, StorageUnavailable) and not failure.passing:
             return False
-        # Full jitter: writers that failed together do not come back together.
-        delay = random.uniform(0, min(_LONGEST_DELAY_SECONDS, self._base_delay * 2 ** (attempt - 1)))  # noqa: S311
-        in_time = asyncio.get_running_loop().time() + delay < deadline.work
-        if attempt >= self._most or self._budget < 1 or not in_time:
+        if attempt >= self._most or self._budget < 1 or not await self._waited(attempt, deadline):
             return False
         self._budget -= 1
+        return True
+
+    async def _waited(self, attempt: int, deadline: Deadline) -> bool:
+        """Back off, unless that would take too long."""
+        # Full jitter: writers that failed together do not come back together.
+        delay = random.uniform(0, min(_LONGEST_DELAY_SECONDS, self._base_delay * 2 ** (attempt - 1)))  # noqa: S311
+        if asyncio.get_running_loop().time() + delay >= deadline.work:
+            return False
         await asyncio.sleep(delay)
         return True

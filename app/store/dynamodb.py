@@ -4,7 +4,7 @@ What matters of a failed write is whether it can have been applied: Throttled an
 StorageUnavailable say that it was not, OutcomeUnknown that nobody here knows.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aiohttp import ClientConnectorError
 from botocore.exceptions import (
@@ -21,6 +21,8 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from app.domain.errors import (
+    IdempotencyKeyReused,
+    KeyedCountUnavailable,
     OutcomeUnknown,
     PlaylistError,
     PlaylistTooLarge,
@@ -28,7 +30,7 @@ from app.domain.errors import (
     StorageUnavailable,
     Throttled,
 )
-from app.store.items import ITEM_SIZE_LIMIT, Condition, Item
+from app.store.items import ITEM_SIZE_LIMIT, AttributeValue, Condition, Item
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
@@ -92,7 +94,7 @@ class DynamoDBTable:
         try:
             answer = await self._client.get_item(
                 TableName=self._table_name,
-                Key={"partition_key": {"S": partition_key}, "sort_key": {"S": sort_key}},
+                Key=_key(partition_key, sort_key),
                 ConsistentRead=True,
             )
         except _CALL_ERRORS as error:
@@ -109,36 +111,94 @@ class DynamoDBTable:
         Raises ConditionFailed with the item in the way, PlaylistTooLarge, OutcomeUnknown.
         """
         try:
-            await self._client.put_item(
-                TableName=self._table_name,
-                Item=item,
-                ConditionExpression=condition.expression,
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **_values(condition),
-            )
+            await self._client.put_item(TableName=self._table_name, Item=item, **_conditioned(condition))
         except _CALL_ERRORS as error:
             _raise_write_failure(error)
 
-    async def delete_item(self, partition_key: str, sort_key: str, condition: Condition) -> None:
-        """Delete an item if the condition holds. Raises ConditionFailed, OutcomeUnknown."""
+    async def delete_item(self, partition_key: str, sort_key: str, condition: Condition | None) -> None:
+        """Delete an item if the condition holds, or if it is there. Raises ConditionFailed, OutcomeUnknown."""
         try:
             await self._client.delete_item(
-                TableName=self._table_name,
-                Key={"partition_key": {"S": partition_key}, "sort_key": {"S": sort_key}},
-                ConditionExpression=condition.expression,
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **_values(condition),
+                TableName=self._table_name, Key=_key(partition_key, sort_key), **_conditioned(condition)
             )
         except _CALL_ERRORS as error:
             _raise_write_failure(error)
 
+    async def increment(self, partition_key: str, sort_key: str, attribute: str) -> int:
+        """Add 1 to a number, 0 where there is none; returns the sum. Raises OutcomeUnknown."""
+        try:
+            answer = await self._client.update_item(
+                TableName=self._table_name,
+                Key=_key(partition_key, sort_key),
+                **_ADD_ONE,
+                ExpressionAttributeNames={"#number": attribute},
+                ReturnValues="UPDATED_NEW",
+            )
+        except _CALL_ERRORS as error:
+            _raise_write_failure(error)
+        return int(answer["Attributes"][attribute]["N"])
 
-def _values(condition: Condition) -> dict[str, Any]:
+    async def increment_once(
+        self, partition_key: str, sort_key: str, attribute: str, client_request_token: str
+    ) -> None:
+        """Add 1 to a number, unless that was done with this token in the last ten minutes.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+        Raises OutcomeUnknown, IdempotencyKeyReused if the token came with another addition,
+        KeyedCountUnavailable if the table has no transactions.
+        """
+        update = {
+            "TableName": self._table_name,
+            "Key": _key(partition_key, sort_key),
+            **_ADD_ONE,
+            "ExpressionAttributeNames": {"#number": attribute},
+        }
+        try:
+            await self._client.transact_write_items(
+                TransactItems=[{"Update": update}],  # type: ignore[typeddict-item]
+                ClientRequestToken=client_request_token,
+            )
+        except _CALL_ERRORS as error:
+            if isinstance(error, ClientError):
+                _raise_transaction_failure(error)
+            _raise_write_failure(error)
+
+
+_ADD_ONE: Any = {"UpdateExpression": "ADD #number :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
+
+
+def _key(partition_key: str, sort_key: str) -> dict[str, AttributeValue]:
+    return {"partition_key": {"S": partition_key}, "sort_key": {"S": sort_key}}
+
+
+def _conditioned(condition: Condition | None) -> dict[str, Any]:
+    if condition is None:
+        return {}
     # DynamoDB refuses an empty map of values.
-    return {"ExpressionAttributeValues": condition.values} if condition.values else {}
+    values = {"ExpressionAttributeValues": condition.values} if condition.values else {}
+    return {
+        "ConditionExpression": condition.expression,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        **values,
+    }
 
 
-def _raise_write_failure(error: Exception) -> None:
+def _raise_transaction_failure(error: ClientError) -> None:
+    """Raise what only a transaction can fail of; return on other errors."""
+    match _code(error):
+        case "IdempotentParameterMismatchException":
+            raise IdempotencyKeyReused from error
+        case "TransactionCanceledException":
+            # Nothing was applied; the reasons say why.
+            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+            if reasons & {"ThrottlingError", "ProvisionedThroughputExceeded"}:
+                raise Throttled from error
+            raise StorageUnavailable(f"transaction cancelled: {reasons}", passing="TransactionConflict" in reasons)
+        case "ValidationException" | "UnknownOperationException":
+            raise KeyedCountUnavailable from error
+
+
+def _raise_write_failure(error: Exception) -> NoReturn:
     if isinstance(error, ClientError) and _code(error) == "ConditionalCheckFailedException":
         raise ConditionFailed(error.response.get("Item")) from error
     failure = _failure(error, written=True)

@@ -17,6 +17,8 @@ AttributeValue: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, AttributeValue]
 
 PLAYLIST_SORT_KEY = "INFO_"
+PLAYS_SORT_KEY = "PLAYS_"
+PLAY_COUNT = "play_count"
 RECENT_WRITES_KEPT = 16
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 ITEM_SIZE_LIMIT = PLAYLIST_SIZE_LIMIT

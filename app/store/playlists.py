@@ -5,8 +5,9 @@ Tempest's guide of the same name: every write is conditioned on the state that i
 from, and a write that lost is told, never repeated.
 """
 
-import secrets
+import itertools
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from app.domain.errors import (
@@ -20,6 +21,7 @@ from app.domain.errors import (
     Throttled,
     UnwritableItem,
 )
+from app.domain.idempotency import LogicalWrite
 from app.domain.playlist import Playlist, PlaylistContent, playlist_token_fault
 from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
 from app.store.attempts import Attempts, Deadline
@@ -32,26 +34,57 @@ from app.store.items import (
     Item,
     StoredPlaylist,
 )
+from app.store.plays import PlayCounters
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of a write: the playlist after it, and whether the write made it.
+
+    `is_repeat`: the write was made before, under the same idempotency key, and nothing was written
+    now; `playlist` is the current state then.
+    """
+
+    playlist: Playlist
+    is_new: bool = False
+    is_repeat: bool = False
 
 
 class PlaylistRepository:
     """Playlists by token. Every method may raise Throttled and StorageUnavailable, which mean that
-    nothing was written; every write may raise OutcomeUnknown and ReadOnlyRegion besides."""
+    nothing was written; every write may raise OutcomeUnknown and ReadOnlyRegion besides.
+
+    A write may be given as a LogicalWrite with an idempotency key. It is made once then, as far as
+    the window of recent writes reaches; IdempotencyKeyReused is raised if the key was used for
+    another request.
+    """
 
     def __init__(self, table: DynamoDBTable, attempts: Attempts) -> None:
         self._table = table
         self._attempts = attempts
+        self._counters = PlayCounters(table, attempts)
 
     async def get(self, playlist_token: str) -> Playlist:
         """The current state, strongly consistent. Raises PlaylistNotFound."""
         return (await self._load(playlist_token, self._attempts.deadline())).playlist
 
-    async def create(self, playlist_token: str, content: PlaylistContent, *, playlist_owner: str) -> Playlist:
-        """Write a new playlist at version 1.
+    async def create(
+        self,
+        playlist_token: str,
+        content: PlaylistContent,
+        *,
+        playlist_owner: str,
+        write: LogicalWrite | None = None,
+    ) -> Written:
+        """Write a new playlist at version 1, under a token that was made for it.
 
+        A playlist under the token that `write` makes is its own, however long ago it made it.
         Raises InvalidPlaylistToken, PlaylistExists, PlaylistTooLarge.
         """
-        return await self._create(playlist_token, content, playlist_owner, self._writing_deadline())
+        write = write or LogicalWrite.unkeyed()
+        return await self._create(
+            playlist_token, content, playlist_owner, write, self._writing_deadline(), token_is_new=not write.is_keyed
+        )
 
     async def update(
         self,
@@ -59,15 +92,22 @@ class PlaylistRepository:
         change: Callable[[Playlist], Playlist],
         *,
         preconditions: Preconditions = NO_PRECONDITIONS,
-    ) -> Playlist:
+        write: LogicalWrite | None = None,
+        commutes: bool = False,
+    ) -> Written:
         """Read, apply `change`, write back only if nobody wrote in between; return the new state.
 
         `change` is pure and sets name and tracks; what else it sets is not written. If it sets
         what is there already, nothing is written. Raises PlaylistNotFound, what
-        `preconditions` raise, EditConflict (never retried here: a blind retry would overwrite what
-        the caller has not seen), UnwritableItem, PlaylistTooLarge, or whatever `change` raises.
+        `preconditions` raise, EditConflict (a blind retry would overwrite what the caller has not
+        seen), UnwritableItem, PlaylistTooLarge, or whatever `change` raises. One that `commutes` with
+        what others do, and has no preconditions, is applied anew to what they left, a bounded number
+        of times, before that is a conflict.
         """
-        return await self._update(playlist_token, change, preconditions, self._writing_deadline())
+        write = write or LogicalWrite.unkeyed()
+        return await self._update(
+            playlist_token, change, preconditions, write, self._writing_deadline(), commutes=commutes
+        )
 
     async def put(
         self,
@@ -76,25 +116,27 @@ class PlaylistRepository:
         *,
         playlist_owner: str,
         preconditions: Preconditions = NO_PRECONDITIONS,
-    ) -> tuple[Playlist, bool]:
-        """Create the playlist or replace its content; return the new state, and whether it is new.
+        write: LogicalWrite | None = None,
+    ) -> Written:
+        """Create the playlist or replace its content.
 
         The owner is kept where there is one to replace. Raises as `create` and `update` do; where
         there is no playlist, preconditions are held against that.
         """
+        write = write or LogicalWrite.unkeyed()
         deadline = self._writing_deadline()
         try:
-            return await self._update(playlist_token, content.replace, preconditions, deadline), False
+            return await self._update(playlist_token, content.replace, preconditions, write, deadline)
         except PlaylistNotFound:
             preconditions.check(None)
         try:
-            return await self._create(playlist_token, content, playlist_owner, deadline), True
+            return await self._create(playlist_token, content, playlist_owner, write, deadline, token_is_new=False)
         except PlaylistExists as lost:
             preconditions.check(lost.current)
             raise
 
     async def delete(self, playlist_token: str, *, preconditions: Preconditions = NO_PRECONDITIONS) -> None:
-        """Delete the playlist if nobody wrote since it was read.
+        """Delete the playlist, and its play counter, if nobody wrote since it was read.
 
         Raises PlaylistNotFound, what `preconditions` raise, EditConflict, UnwritableItem.
         """
@@ -107,6 +149,7 @@ class PlaylistRepository:
             await self._remove(stored, deadline)
         except _WriteLost as lost:
             raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
+        await self._counters.remove(playlist_token, deadline)
 
     def _writing_deadline(self) -> Deadline:
         self._table.check_accepts_writes()
@@ -125,44 +168,71 @@ class PlaylistRepository:
         playlist_token: str,
         change: Callable[[Playlist], Playlist],
         preconditions: Preconditions,
+        write: LogicalWrite,
         deadline: Deadline,
-    ) -> Playlist:
+        *,
+        commutes: bool = False,
+    ) -> Written:
         # Read.
         stored = await self._load(playlist_token, deadline)
-        preconditions.check(stored.playlist)
-        # Modify.
-        changed = change(stored.playlist)
-        if changed.has_content_of(stored.playlist):
-            return stored.playlist
-        if not stored.playlist.has_next_version:
-            raise UnwritableItem(current=stored.playlist)
-        # Write.
-        successor = stored.followed_by(changed, write_token=_new_write_token(), written_at=_now())
-        try:
-            await self._save(successor, read=stored, deadline=deadline)
-        except _WriteLost as lost:
-            raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
-        return successor.playlist
+        for attempt in itertools.count(1):
+            if write.is_among(stored.recent_writes):
+                break
+            preconditions.check(stored.playlist)
+            # Modify.
+            changed = change(stored.playlist)
+            if changed.has_content_of(stored.playlist):
+                return Written(stored.playlist)
+            if not stored.playlist.has_next_version:
+                raise UnwritableItem(current=stored.playlist)
+            # Write.
+            successor = stored.followed_by(changed, write_token=write.token, written_at=_now())
+            try:
+                return await self._save(successor, read=stored, write=write, deadline=deadline)
+            except _WriteLost as lost:
+                may_apply_anew = commutes and not preconditions.are_any
+                if (
+                    lost.met is None
+                    or not may_apply_anew
+                    or not await self._attempts.may_append_again(attempt, deadline)
+                ):
+                    raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
+                # Read: the failed condition has brought what the others left.
+                stored = lost.met
+        return Written(stored.playlist, is_repeat=True)
 
     async def _create(
-        self, playlist_token: str, content: PlaylistContent, playlist_owner: str, deadline: Deadline
-    ) -> Playlist:
+        self,
+        playlist_token: str,
+        content: PlaylistContent,
+        playlist_owner: str,
+        write: LogicalWrite,
+        deadline: Deadline,
+        *,
+        token_is_new: bool,
+    ) -> Written:
         if fault := playlist_token_fault(playlist_token):
             raise InvalidPlaylistToken(fault)
         stored = StoredPlaylist.created(
             playlist_token,
             content,
             playlist_owner=playlist_owner,
-            write_token=_new_write_token(),
+            write_token=write.token,
             written_at=_now(),
         )
+        if not token_is_new:
+            await self._counters.remove_left_behind(playlist_token, deadline)
         try:
-            await self._save(stored, read=None, deadline=deadline)
+            written = await self._save(stored, read=None, write=write, deadline=deadline)
         except _WriteLost as lost:
+            if lost.met is not None and playlist_token == write.playlist_token:
+                return Written(lost.met.playlist, is_new=True, is_repeat=True)
             raise PlaylistExists(current=lost.current) from lost
-        return stored.playlist
+        return replace(written, is_new=True)
 
-    async def _save(self, successor: StoredPlaylist, *, read: StoredPlaylist | None, deadline: Deadline) -> None:
+    async def _save(
+        self, successor: StoredPlaylist, *, read: StoredPlaylist | None, write: LogicalWrite, deadline: Deadline
+    ) -> Written:
         """Put the item if the table still holds what was read; return once it is known to have been put.
 
         Raises _WriteLost only if the item is known never to have been put, OutcomeUnknown if
@@ -178,10 +248,11 @@ class PlaylistRepository:
             deadline=deadline,
         )
         if failed is None:
-            return
+            return Written(successor.playlist)
         met, uncertain = failed
-        if met is not None and successor.recent_writes[0] in met.recent_writes:
-            return
+        if met is not None and write.is_among(met.recent_writes):
+            # With a key, it may be another copy of the request that wrote, from another base than ours.
+            return Written(met.playlist, is_repeat=True) if write.is_keyed else Written(successor.playlist)
         if uncertain and (met is None or read is None or not met.rules_out_write_from(read)):
             raise OutcomeUnknown("the condition failed, and the item cannot tell whether an attempt was applied")
         raise _WriteLost(met)
@@ -241,10 +312,11 @@ class PlaylistRepository:
 
 
 class _WriteLost(Exception):
-    """The write is known not to have been made; `current` is what it met instead."""
+    """The write is known not to have been made; it met another state, or none, instead."""
 
     def __init__(self, met: StoredPlaylist | None) -> None:
         super().__init__("another writer came first")
+        self.met = met
         self.current = None if met is None else met.playlist
 
 
@@ -265,11 +337,6 @@ def _conflict(lost: _WriteLost, *, read: Playlist, preconditions: Preconditions)
 
 def _stored_in(item: Item | None) -> StoredPlaylist | None:
     return None if item is None else StoredPlaylist.from_item(item)
-
-
-def _new_write_token() -> str:
-    """96 random bits as 16 base64url characters."""
-    return secrets.token_urlsafe(12)
 
 
 def _now() -> str:

@@ -657,6 +657,6 @@ class TestMrecWriteRegion:
         table = DynamoDBTable(client, table_name, write_region=client.meta.region_name)
         playlists = PlaylistRepository(table, Attempts(load_settings()))
 
-        renamed = await playlists.update("p1", lambda playlist: playlist.renamed("Ours"))
+        renamed = (await playlists.update("p1", lambda playlist: playlist.renamed("Ours"))).playlist
 
         assert renamed.playlist_name == "Ours"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from urllib.parse import urlsplit
 
-WRITES = ("PutItem", "DeleteItem")
+WRITES = ("PutItem", "DeleteItem", "UpdateItem", "TransactWriteItems")
 _HANG_SECONDS = 30
 
 

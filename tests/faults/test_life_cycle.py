@@ -41,6 +41,10 @@ async def served(proxy: FaultProxy, table_name: str) -> AsyncIterator[Served]:
         await asyncio.to_thread(processes.close)
 
 
+def renamed_to(playlist_name: str) -> Callable[[Playlist], Playlist]:
+    return lambda playlist: playlist.renamed(playlist_name)
+
+
 async def until(happened: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not happened():  # noqa: ASYNC110 (what is waited for happens in other processes)
@@ -73,7 +77,7 @@ async def test_requests_in_flight_at_sigterm_are_served_to_their_end(
 async def test_service_killed_in_mid_flight_leaves_the_playlist_before_or_after(
     served: Served, proxy: FaultProxy, playlists: PlaylistRepository, table_name: str, fault: Fault
 ) -> None:
-    created = await playlists.create("p1", MINE, playlist_owner="me")
+    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
     proxy.plan = Script([fault])
     async with httpx2.AsyncClient(base_url=served.url) as http:
         edit = asyncio.create_task(http.patch("/playlists/p1", json={"playlist_name": "Ours", "track_tokens": []}))
@@ -87,7 +91,7 @@ async def test_service_killed_in_mid_flight_leaves_the_playlist_before_or_after(
     await until_settled(playlists, created)
     kept = await playlists.get("p1")
     assert (kept.playlist_name, kept.track_tokens) in ((MINE.playlist_name, MINE.track_tokens), ("Ours", ()))
-    assert (await playlists.update("p1", lambda playlist: playlist.renamed("Next"))).playlist_name == "Next"
+    assert (await playlists.update("p1", lambda playlist: playlist.renamed("Next"))).playlist.playlist_name == "Next"
 
 
 async def until_settled(playlists: PlaylistRepository, created: Playlist) -> None:
@@ -101,7 +105,7 @@ async def until_settled(playlists: PlaylistRepository, created: Playlist) -> Non
 async def test_client_that_goes_away_leaves_the_playlist_whole_and_the_service_serving(
     served: Served, proxy: FaultProxy, playlists: PlaylistRepository, when: str
 ) -> None:
-    created = await playlists.create("p1", MINE, playlist_owner="me")
+    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
     proxy.plan = Script([Fault.DELAY])
     host, _, port = served.url.removeprefix("http://").partition(":")
     body = json.dumps({"playlist_name": "Ours"}).encode()
@@ -137,13 +141,13 @@ async def test_engine_that_was_killed_and_started_again_on_its_files_is_found_ag
         settings = load_settings(table_name="music_items")
         async with open_client(settings) as client:
             playlists = PlaylistRepository(DynamoDBTable(client, "music_items"), Attempts(settings))
-            acknowledged = await playlists.create("p1", MINE, playlist_owner="me")
+            acknowledged = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
             names = [f"Edit {number}" for number in range(300)]
 
             async def edit_in_turn() -> None:
                 nonlocal acknowledged
                 for name in names:
-                    acknowledged = await playlists.update("p1", lambda playlist, name=name: playlist.renamed(name))  # type: ignore[misc]
+                    acknowledged = (await playlists.update("p1", renamed_to(name))).playlist
 
             edits = asyncio.create_task(edit_in_turn())
             await asyncio.sleep(0.2)
@@ -157,7 +161,7 @@ async def test_engine_that_was_killed_and_started_again_on_its_files_is_found_ag
             assert kept.playlist_version in (acknowledged.playlist_version, (acknowledged.playlist_version or 0) + 1)
             if kept.playlist_version == acknowledged.playlist_version:
                 assert kept == acknowledged
-            assert (await playlists.update("p1", renamed)).playlist_name == "Ours"
+            assert (await playlists.update("p1", renamed)).playlist.playlist_name == "Ours"
 
 
 async def test_expired_credentials_are_refreshed_and_the_write_is_made(
@@ -187,7 +191,7 @@ async def test_expired_credentials_are_refreshed_and_the_write_is_made(
 
     async with open_client(settings) as client:
         playlists = PlaylistRepository(DynamoDBTable(client, table_name), Attempts(settings))
-        created = await playlists.create("p1", MINE, playlist_owner="me")
+        created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
 
     assert created.playlist_version == 1
     refused, repeated = proxy.access_keys

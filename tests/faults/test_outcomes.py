@@ -78,7 +78,7 @@ class TestUpdate:
         await playlists.create("p1", MINE, playlist_owner="me")
         proxy.plan = Script([fault])
 
-        answered = await faulty.update("p1", renamed)
+        answered = (await faulty.update("p1", renamed)).playlist
 
         assert answered == await playlists.get("p1")
         assert (answered.playlist_name, answered.playlist_version) == ("Ours", 2)
@@ -90,7 +90,7 @@ class TestUpdate:
         await playlists.create("p1", MINE, playlist_owner="me")
         proxy.plan = Script([fault])
 
-        assert (await faulty.update("p1", renamed)).playlist_version == 2
+        assert (await faulty.update("p1", renamed)).playlist.playlist_version == 2
         assert (await playlists.get("p1")).playlist_name == "Ours"
 
     @pytest.mark.parametrize("count", [1, 15])
@@ -110,7 +110,7 @@ class TestUpdate:
             # The act comes when the hanging ends; there is no gap to act in.
             proxy.plan = Script([Fault.DROP_RESPONSE], after={0: our_writes(other_program, count)})
 
-        answered = await faulty.update("p1", renamed)
+        answered = (await faulty.update("p1", renamed)).playlist
 
         assert (answered.playlist_name, answered.playlist_version) == ("Ours", 2)
         assert (await playlists.get("p1")).playlist_version == 2 + count
@@ -246,7 +246,7 @@ class TestUpdate:
         await playlists.create("p1", MINE, playlist_owner="me")
         proxy.plan = Script([fault, *[Fault.THROTTLE] * 10])
 
-        assert (await faulty.update("p1", renamed)).playlist_version == 2
+        assert (await faulty.update("p1", renamed)).playlist.playlist_version == 2
         assert (await playlists.get("p1")).playlist_version == 2
 
     async def test_unknown_outcome_is_never_told_as_a_throttling(
@@ -275,7 +275,7 @@ class TestUpdate:
         fault: Fault,
         error: type[PlaylistError],
     ) -> None:
-        created = await playlists.create("p1", MINE, playlist_owner="me")
+        created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
         proxy.plan = Script([fault] * 20)
 
         with pytest.raises(error):
@@ -289,7 +289,7 @@ class TestUpdate:
         await playlists.create("p1", MINE, playlist_owner="me")
         proxy.plan = Script([Fault.TRANSACTION_CONFLICT, Fault.THROTTLE])
 
-        assert (await faulty.update("p1", renamed)).playlist_version == 2
+        assert (await faulty.update("p1", renamed)).playlist.playlist_version == 2
 
 
 class TestCreate:
@@ -299,7 +299,9 @@ class TestCreate:
     ) -> None:
         proxy.plan = Script([fault])
 
-        assert await faulty.create("p1", MINE, playlist_owner="me") == await playlists.get("p1")
+        created = await faulty.create("p1", MINE, playlist_owner="me")
+
+        assert created.playlist == await playlists.get("p1")
 
     async def test_creation_that_was_lost_and_then_deleted_by_another_is_not_made_again(
         self, faulty: PlaylistRepository, proxy: FaultProxy, other_program: OtherProgram
@@ -438,7 +440,7 @@ class TestTime:
     async def test_read_is_repeated_after_every_fault(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
     ) -> None:
-        created = await playlists.create("p1", MINE, playlist_owner="me")
+        created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
         for fault in Fault:
             if fault is Fault.CLOCK_SKEW:
                 continue
@@ -450,7 +452,7 @@ class TestTime:
     async def test_cancelled_request_leaves_the_playlist_whole_and_no_task_behind(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
     ) -> None:
-        created = await playlists.create("p1", MINE, playlist_owner="me")
+        created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
         names = {"Mine"}
         for delay in (0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032):
             proxy.plan = Script([Fault.HANG_AFTER])
@@ -467,7 +469,7 @@ class TestTime:
         playlist = await playlists.get("p1")
         assert playlist.playlist_name in names
         assert playlist.track_tokens == created.track_tokens
-        assert (await faulty.update("p1", renamed)).playlist_name == "Ours"
+        assert (await faulty.update("p1", renamed)).playlist.playlist_name == "Ours"
 
 
 def tasks_of_the_service() -> "set[asyncio.Task[object]]":

@@ -44,7 +44,7 @@ def tag_of(playlist: Playlist) -> EntityTags:
 
 
 async def test_create_writes_what_get_reads(playlists: PlaylistRepository) -> None:
-    created = await playlists.create("p1", MINE, playlist_owner="me")
+    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
 
     assert await playlists.get("p1") == created
     assert (created.playlist_version, created.playlist_owner) == (1, "me")
@@ -52,7 +52,7 @@ async def test_create_writes_what_get_reads(playlists: PlaylistRepository) -> No
 
 
 async def test_create_refuses_a_token_that_is_taken(playlists: PlaylistRepository) -> None:
-    first = await playlists.create("p1", MINE, playlist_owner="me")
+    first = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
 
     with pytest.raises(PlaylistExists) as conflict:
         await playlists.create("p1", PlaylistContent("Second"), playlist_owner="me")
@@ -77,9 +77,9 @@ async def test_get_raises_playlist_not_found_for_a_token_longer_than_any_key(pla
 
 
 async def test_update_writes_the_next_version(playlists: PlaylistRepository) -> None:
-    created = await playlists.create("p1", MINE, playlist_owner="me")
+    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
 
-    updated = await playlists.update("p1", rename_to("New"))
+    updated = (await playlists.update("p1", rename_to("New"))).playlist
 
     assert updated == await playlists.get("p1")
     assert (updated.playlist_name, updated.playlist_version, updated.track_tokens) == ("New", 2, MINE.track_tokens)
@@ -90,10 +90,10 @@ async def test_update_writes_the_next_version(playlists: PlaylistRepository) -> 
 async def test_update_that_changes_nothing_writes_nothing(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    created = await playlists.create("p1", MINE, playlist_owner="me")
+    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
     before = other_program.read("p1")
 
-    updated = await playlists.update("p1", rename_to("Mine"))
+    updated = (await playlists.update("p1", rename_to("Mine"))).playlist
 
     assert updated == created
     assert other_program.read("p1") == before
@@ -102,7 +102,7 @@ async def test_update_that_changes_nothing_writes_nothing(
 async def test_update_raises_edit_conflict_when_a_rival_writes_between_read_and_write(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    created = await playlists.create("p1", MINE, playlist_owner="me")
+    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
 
     with pytest.raises(EditConflict) as conflict:
         await playlists.update("p1", rename_after(lambda: other_program.rename_in_place("p1", "Rival")))
@@ -174,7 +174,7 @@ async def test_update_raises_playlist_not_found_when_it_is_deleted_between_read_
 async def test_update_raises_precondition_failed_when_if_match_stops_holding_before_the_write(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    created = await playlists.create("p1", MINE, playlist_owner="me")
+    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
 
     with pytest.raises(PreconditionFailed) as conflict:
         await playlists.update(
@@ -202,7 +202,7 @@ async def test_update_raises_version_conflict_when_the_expected_version_passes_b
 
 
 async def test_error_of_the_change_is_passed_on_and_nothing_is_written(playlists: PlaylistRepository) -> None:
-    created = await playlists.create("p1", MINE, playlist_owner="me")
+    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
 
     def refuse(_: Playlist) -> Playlist:
         raise LookupError("no")
@@ -234,7 +234,7 @@ async def test_last_version_that_can_be_read_is_reached_and_not_passed(
 ) -> None:
     other_program.put_playlist("p1", playlist_version={"N": str(2**63 - 3)})
 
-    updated = await playlists.update("p1", rename_to("New"))
+    updated = (await playlists.update("p1", rename_to("New"))).playlist
     with pytest.raises(UnwritableItem):
         await playlists.update("p1", rename_to("Newer"))
 
@@ -247,7 +247,7 @@ async def test_first_write_to_an_item_of_another_program_adds_window_and_time_bu
 ) -> None:
     theirs = other_program.put_playlist("p1")
 
-    updated = await playlists.update("p1", rename_to("New"))
+    updated = (await playlists.update("p1", rename_to("New"))).playlist
 
     item = other_program.read("p1")
     assert item is not None
@@ -262,7 +262,7 @@ async def test_item_beyond_our_input_limits_is_read_and_written(
     tracks = {"L": [{"S": "no slash"}, {"S": ""}, {"S": "a/b/c"}]}
     other_program.put_playlist("p1", playlist_name={"S": "x" * 1000}, track_tokens=tracks)
 
-    updated = await playlists.update("p1", rename_to("New"))
+    updated = (await playlists.update("p1", rename_to("New"))).playlist
 
     item = other_program.read("p1")
     assert item is not None
@@ -278,7 +278,7 @@ async def test_window_of_an_unknown_form_locks_all_the_same(
 
     with pytest.raises(EditConflict):
         await playlists.update("p1", rename_after(lambda: other_program.rename_in_place("p1", "Rival")))
-    updated = await playlists.update("p1", rename_to("New"))
+    updated = (await playlists.update("p1", rename_to("New"))).playlist
 
     assert updated.playlist_version == 3
     assert updated.write_token is not None
@@ -357,7 +357,7 @@ async def test_ten_thousand_tracks_are_written_and_read(playlists: PlaylistRepos
     tracks = tuple(f"ALBUM_{n % 1000:06}/TRACK_{n:012}" for n in range(10_000))
     await playlists.create("p1", PlaylistContent("Long", tracks), playlist_owner="me")
 
-    updated = await playlists.update("p1", lambda playlist: playlist.with_tracks(tracks[::-1]))
+    updated = (await playlists.update("p1", lambda playlist: playlist.with_tracks(tracks[::-1]))).playlist
 
     assert updated.track_tokens == tracks[::-1]
     assert await playlists.get("p1") == updated
@@ -366,7 +366,7 @@ async def test_ten_thousand_tracks_are_written_and_read(playlists: PlaylistRepos
 async def test_playlist_over_the_item_limit_is_refused_before_the_call(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    created = await playlists.create("p1", MINE, playlist_owner="me")
+    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
     tracks = tuple(f"{'x' * 128}/{n:0128}" for n in range(1_600))
 
     with pytest.raises(PlaylistTooLarge) as refusal:
@@ -380,14 +380,14 @@ async def test_playlist_over_the_item_limit_is_refused_before_the_call(
 async def test_item_of_exactly_the_limit_is_written_and_one_byte_more_is_refused(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    created = await playlists.create("p1", PlaylistContent("Mine"), playlist_owner="me")
+    created = (await playlists.create("p1", PlaylistContent("Mine"), playlist_owner="me")).playlist
     item = other_program.read("p1")
     assert item is not None
     # Room for one element of the track list, and none for a second token in the window.
     room = ITEM_SIZE_LIMIT - item_size(item) - len("padding") - 1 - len("A/1")
     other_program.put({**item, "padding": {"S": "x" * room}})
 
-    updated = await playlists.update("p1", lambda playlist: playlist.with_tracks(("A/1",)))
+    updated = (await playlists.update("p1", lambda playlist: playlist.with_tracks(("A/1",)))).playlist
     with pytest.raises(PlaylistTooLarge):
         await playlists.update("p1", lambda playlist: playlist.with_tracks(("A/12",)))
 
@@ -399,12 +399,13 @@ async def test_item_of_exactly_the_limit_is_written_and_one_byte_more_is_refused
 
 
 async def test_put_creates_and_then_replaces_keeping_the_owner(playlists: PlaylistRepository) -> None:
-    created, is_new = await playlists.put("p1", MINE, playlist_owner="me")
-    replaced, is_new_again = await playlists.put("p1", PlaylistContent("Second"), playlist_owner="you")
+    created = await playlists.put("p1", MINE, playlist_owner="me")
+    replaced = await playlists.put("p1", PlaylistContent("Second"), playlist_owner="you")
 
-    assert (is_new, is_new_again) == (True, False)
-    assert (replaced.playlist_name, replaced.track_tokens, replaced.playlist_version) == ("Second", (), 2)
-    assert (replaced.playlist_owner, replaced.created_at) == ("me", created.created_at)
+    assert (created.is_new, replaced.is_new) == (True, False)
+    kept = replaced.playlist
+    assert (kept.playlist_name, kept.track_tokens, kept.playlist_version) == ("Second", (), 2)
+    assert (kept.playlist_owner, kept.created_at) == ("me", created.playlist.created_at)
 
 
 async def test_delete_removes_the_playlist(playlists: PlaylistRepository, other_program: OtherProgram) -> None:
@@ -418,10 +419,10 @@ async def test_delete_removes_the_playlist(playlists: PlaylistRepository, other_
 
 
 async def test_recreated_playlist_has_another_entity_tag(playlists: PlaylistRepository) -> None:
-    first = await playlists.create("p1", MINE, playlist_owner="me")
+    first = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
     await playlists.delete("p1")
 
-    second = await playlists.create("p1", MINE, playlist_owner="me")
+    second = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
 
     assert second.playlist_version == first.playlist_version
     assert second.entity_tag != first.entity_tag

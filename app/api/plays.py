@@ -1,0 +1,53 @@
+"""/playlists/{playlist_token}/plays: count plays."""
+
+from fastapi import APIRouter
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from app.api.dependencies import Counters, PlaylistToken, RequestWrite
+from app.api.openapi import OF_ONE, problems
+from app.api.responses import JSON
+from app.api.schemas import PlayCount
+
+router = APIRouter(prefix="/playlists/{playlist_token}/plays", tags=["playlists"])
+
+
+@router.post(
+    "",
+    summary="Count a play",
+    responses={
+        200: {"description": "How often the playlist was played, this time included.", "model": PlayCount},
+        **problems(
+            *OF_ONE,
+            "body-too-large",
+            "idempotency-key-reused",
+            "invalid-request",
+            "read-only-region",
+            "outcome-unknown",
+        ),
+    },
+)
+async def count_play(playlist_token: PlaylistToken, write: RequestWrite, counters: Counters) -> Response:
+    """Count one play. It changes no version and makes no change of the playlist conflict.
+
+    A body is not looked at. With an `Idempotency-Key` a play is counted once, however often it is
+    sent within ten minutes; without one, send it again after a 504 only if counting twice does no
+    harm.
+    """
+    return _answer(playlist_token, await counters.count(playlist_token, write=write))
+
+
+@router.head("", name="head_plays", summary="Read the play count's headers", responses=problems(*OF_ONE))
+@router.get(
+    "",
+    summary="Read the play count",
+    responses={200: {"description": "How often the playlist was played.", "model": PlayCount}, **problems(*OF_ONE)},
+)
+async def get_plays(playlist_token: PlaylistToken, counters: Counters) -> Response:
+    """Read how often the playlist was played, strongly consistent; 0 where it never was."""
+    return _answer(playlist_token, await counters.get(playlist_token))
+
+
+def _answer(playlist_token: str, play_count: int) -> Response:
+    content = to_json({"playlist_token": playlist_token, "play_count": play_count})
+    return Response(content, 200, {"Cache-Control": "private, no-cache"}, JSON)

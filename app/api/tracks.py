@@ -1,0 +1,57 @@
+"""/playlists/{playlist_token}/tracks: insert tracks."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from app.api.bodies import JsonBody
+from app.api.dependencies import Playlists, PlaylistToken, RequestPreconditions, RequestWrite
+from app.api.openapi import CONDITIONAL, OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
+from app.api.responses import JSON, written_response
+from app.api.schemas import NewTracks
+
+router = APIRouter(prefix="/playlists/{playlist_token}/tracks", tags=["playlists"])
+
+_NEW_TRACKS = {JSON: NewTracks}
+
+
+@router.post(
+    "",
+    summary="Insert tracks",
+    responses={
+        200: playlist_answer("The playlist with the tracks; as it was if all were skipped.", repeatable=True),
+        **problems(*OF_ONE, *WITH_BODY, *CONDITIONAL, "patch-not-applicable", "duplicate-track"),
+    },
+    openapi_extra=request_body(
+        _NEW_TRACKS,
+        {
+            JSON: [
+                Example("append", 200, {"track_tokens": ["ALBUM_2/TRACK_7"]}),
+                Example("insert in first place", 200, {"track_tokens": ["ALBUM_2/TRACK_7"], "position": 0}),
+                Example("no duplicates", 409, {"track_tokens": ["ALBUM_1/TRACK_1"], "on_duplicate": "reject"}),
+            ]
+        },
+    ),
+)
+async def insert_tracks(
+    playlist_token: PlaylistToken,
+    preconditions: RequestPreconditions,
+    body: Annotated[NewTracks, Depends(JsonBody(_NEW_TRACKS))],
+    write: RequestWrite,
+    playlists: Playlists,
+) -> Response:
+    """Insert tracks before `position`, or append them where there is none.
+
+    An append without `If-Match` means the same whatever others write meanwhile, so it is made anew on
+    what they left instead of being answered as a conflict.
+    """
+    written = await playlists.update(
+        playlist_token,
+        body.insertion().apply,
+        # An insertion overwrites nothing, so it need not name a state even where other changes have to.
+        preconditions=preconditions.optional(),
+        write=write,
+        commutes=body.position is None,
+    )
+    return written_response(written)
