@@ -16,16 +16,16 @@ run: .venv/run .venv-engine/run ## try the service: embedded DynamoDB, example p
 test: .venv/test .venv-engine/run ## the whole suite: on DynamoDB Local where Java and Maven are, else on the embedded engine
 	@$(BIN)/pytest
 
-verify: .venv/test .venv-engine/run ## what needs more tools: the container files, and the history checker (Go)
+verify: .venv/test .venv-engine/run ## what needs more tools: the container files; the history load (Go, Java, Maven)
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@cd tests/history && go vet ./... && go test ./...
 	@$(BIN)/python -m tests.history.load --seeds 1 2 3 --requests 3500
 
-mutants: .venv/test ## seeded mistakes, each of which the tests of faults and the history checker have to find (10 min)
+mutants: .venv/test .venv-engine/run ## seeded mistakes that tests and history checker have to find (Go, Java, Maven; 10 min)
 	@$(BIN)/python -m tests.history.mutants
 
-soak: .venv/test ## the history load over 28 seeds, 100,000 requests (15 min): the figures of docs/reliability.md
+soak: .venv/test ## the history load over 28 seeds, 100,000 requests: the figures of docs/reliability.md (10 min)
 	@$(BIN)/python -m tests.history.load --seeds $$(seq 101 128) --requests 3600
 
 lint: .venv/test ## ruff's rules

@@ -26,7 +26,6 @@ class State(TypedDict):
 
     playlists: PlaylistRepository
     counters: PlayCounters
-    table: DynamoDBTable
     require_precondition: bool
     track_token_pattern: re.Pattern[str] | None
 
@@ -43,7 +42,6 @@ def create_app(settings: Settings) -> FastAPI:
             yield State(
                 playlists=PlaylistRepository(table, attempts),
                 counters=PlayCounters(table, attempts),
-                table=table,
                 require_precondition=settings.require_precondition,
                 track_token_pattern=None if pattern is None else re.compile(pattern),
             )

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "PLAYLISTS_"
@@ -21,6 +21,13 @@ def _compilable(pattern: str) -> str:
     except RecursionError as error:
         raise ValueError("must be a regular expression that is not nested so deeply") from error
     return pattern
+
+
+def _longer_than_a_request(seconds: int, info: ValidationInfo) -> int:
+    deadline = info.data.get("request_deadline_seconds", 0)
+    if seconds < deadline:
+        raise ValueError(f"must be {deadline} (PLAYLISTS_REQUEST_DEADLINE_SECONDS) or more, or writes are cut off")
+    return seconds
 
 
 class Settings(BaseSettings):
@@ -84,8 +91,11 @@ class Settings(BaseSettings):
         default=False,
         description="Start without DescribeTable, for credentials that may not call it.",
     )
-    shutdown_grace_seconds: int = Field(
-        default=20, ge=0, le=3_600, description="How long requests in flight may go on after SIGTERM."
+    shutdown_grace_seconds: Annotated[int, AfterValidator(_longer_than_a_request)] = Field(
+        default=20,
+        ge=0,
+        le=3_600,
+        description="How long requests in flight may go on after SIGTERM; not less than the deadline of a request.",
     )
 
 

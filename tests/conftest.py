@@ -85,6 +85,10 @@ class Interruptions(DynamoDBTable):
         self._interrupt()
         await super().delete_item(partition_key, sort_key, condition)
 
+    async def increment(self, partition_key: str, sort_key: str, attribute: str) -> int:
+        self._interrupt()
+        return await super().increment(partition_key, sort_key, attribute)
+
     def _interrupt(self) -> None:
         act, self.before_write = self.before_write, None
         if act is not None:
@@ -111,7 +115,6 @@ async def http(settings: Settings, interruptions: Interruptions) -> AsyncIterato
         attempts = Attempts(settings)
         served = {
             **state,
-            "table": interruptions,
             "playlists": PlaylistRepository(interruptions, attempts),
             "counters": PlayCounters(interruptions, attempts),
         }

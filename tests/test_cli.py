@@ -44,6 +44,7 @@ def mend_line(finished: "subprocess.CompletedProcess[str]") -> str:
         ("PLAYLISTS_RETRY_BUDGET", "1" + "0" * 400),
         ("PLAYLISTS_READ_TIMEOUT_SECONDS", "0"),
         ("PLAYLISTS_MAX_CONNECTIONS", "many"),
+        ("PLAYLISTS_SHUTDOWN_GRACE_SECONDS", "4"),
     ],
     ids=lambda text: text[:40],
 )

@@ -72,11 +72,13 @@ class OtherProgram:
     def delete(self, playlist_token: str) -> None:
         self._client.delete_item(TableName=self._table_name, Key=_key(playlist_token))
 
-    def read(self, playlist_token: str) -> Item | None:
-        answer = self._client.get_item(TableName=self._table_name, Key=_key(playlist_token), ConsistentRead=True)
+    def read(self, playlist_token: str, sort_key: str = "INFO_") -> Item | None:
+        answer = self._client.get_item(
+            TableName=self._table_name, Key=_key(playlist_token, sort_key), ConsistentRead=True
+        )
         item: Item | None = answer.get("Item")
         return item
 
 
-def _key(playlist_token: str) -> Item:
-    return {"partition_key": {"S": playlist_token}, "sort_key": {"S": "INFO_"}}
+def _key(playlist_token: str, sort_key: str = "INFO_") -> Item:
+    return {"partition_key": {"S": playlist_token}, "sort_key": {"S": sort_key}}

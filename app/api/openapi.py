@@ -160,6 +160,11 @@ def playlist_answer(description: str, *, created: bool = False, repeatable: bool
     }
 
 
+def json_answer(description: str, model: type[BaseModel]) -> dict[str, Any]:
+    """A response with another model, which caches have to revalidate."""
+    return {"description": description, "model": model, "headers": {"Cache-Control": _HEADERS["Cache-Control"]}}
+
+
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     """The responses for these problem codes and for those that may come everywhere, by status."""
     responses: dict[int | str, dict[str, Any]] = {}

@@ -1,18 +1,21 @@
 """For whoever runs the service: liveness, readiness, and what the problem types mean."""
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
+from app.api.dependencies import Playlists
 from app.api.openapi import problems
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import problem
 from app.api.schemas import Liveness
-from app.store.dynamodb import DynamoDBTable
+from app.domain.errors import PlaylistNotFound
 
 router = APIRouter(tags=["operations"])
 
 # No client can choose a token with a space.
-_PROBE_KEY = ("READINESS PROBE", "INFO_")
+_PROBE_TOKEN = "READINESS PROBE"
 
 
 # FastAPI gives no HEAD to a GET by itself (RFC 9110 section 9.1 wants both).
@@ -25,10 +28,10 @@ async def get_liveness() -> Liveness:
 
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Readiness", responses=problems())
-async def get_readiness(request: Request) -> Liveness:
-    """Whether the DynamoDB table can be read: one GetItem of a key that nothing has."""
-    table: DynamoDBTable = request.state.table
-    await table.get_item(*_PROBE_KEY)
+async def get_readiness(playlists: Playlists) -> Liveness:
+    """Whether the DynamoDB table can be read: a GetItem of a key that nothing has."""
+    with suppress(PlaylistNotFound):
+        await playlists.get(_PROBE_TOKEN)
     return Liveness(status="ready")
 
 

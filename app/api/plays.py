@@ -1,11 +1,13 @@
 """/playlists/{playlist_token}/plays: count plays."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from app.api.dependencies import Counters, PlaylistToken, RequestWrite
-from app.api.openapi import OF_ONE, problems
+from app.api.openapi import OF_ONE, json_answer, problems
 from app.api.responses import JSON
 from app.api.schemas import PlayCount
 
@@ -16,7 +18,7 @@ router = APIRouter(prefix="/playlists/{playlist_token}/plays", tags=["playlists"
     "",
     summary="Count a play",
     responses={
-        200: {"description": "How often the playlist was played, this time included.", "model": PlayCount},
+        200: json_answer("How often the playlist was played, this time included.", PlayCount),
         **problems(
             *OF_ONE,
             "body-too-large",
@@ -37,12 +39,13 @@ async def count_play(playlist_token: PlaylistToken, write: RequestWrite, counter
     return _answer(playlist_token, await counters.count(playlist_token, write=write))
 
 
-@router.head("", name="head_plays", summary="Read the play count's headers", responses=problems(*OF_ONE))
-@router.get(
-    "",
-    summary="Read the play count",
-    responses={200: {"description": "How often the playlist was played.", "model": PlayCount}, **problems(*OF_ONE)},
-)
+_READ: dict[str, Any] = {
+    "responses": {200: json_answer("How often the playlist was played.", PlayCount), **problems(*OF_ONE)}
+}
+
+
+@router.head("", name="head_plays", summary="Read the play count's headers", **_READ)
+@router.get("", summary="Read the play count", **_READ)
 async def get_plays(playlist_token: PlaylistToken, counters: Counters) -> Response:
     """Read how often the playlist was played, strongly consistent; 0 where it never was."""
     return _answer(playlist_token, await counters.get(playlist_token))

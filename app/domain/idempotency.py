@@ -70,11 +70,6 @@ class LogicalWrite:
         """The token of a playlist that this write creates, the same at each repeat; None without a key."""
         return None if self.caller_and_key is None else _base64url(self.caller_and_key[:18])
 
-    @property
-    def client_request_token(self) -> str | None:
-        """The ClientRequestToken of TransactWriteItems, at most 36 characters; None without a key."""
-        return None if self.caller_and_key is None else _base64url(self.caller_and_key[:24])
-
     def is_among(self, recent_writes: Sequence[str]) -> bool:
         """Whether this write was made, as far as the window reaches.
 

@@ -46,6 +46,7 @@ class Attempts:
         self._deadline_seconds = settings.request_deadline_seconds
         self._most = settings.max_attempts
         self._base_delay = settings.retry_base_delay_seconds
+        self._connect_timeout = settings.connect_timeout_seconds
         self._most_appends = settings.append_attempts
         self._full_budget = self._budget = float(settings.retry_budget)
 
@@ -121,16 +122,19 @@ class Attempts:
         """Wait for the next attempt, or say that there is none."""
         if isinstance(failure, StorageUnavailable) and not failure.passing:
             return False
-        if attempt >= self._most or self._budget < 1 or not await self._waited(attempt, deadline):
+        if attempt >= self._most or self._budget < 1:
+            return False
+        # Cut off while it still connects, an attempt would be one of unknown outcome, and was never sent.
+        if not await self._waited(attempt, deadline, room=self._connect_timeout):
             return False
         self._budget -= 1
         return True
 
-    async def _waited(self, attempt: int, deadline: Deadline) -> bool:
-        """Back off, unless that would take too long."""
+    async def _waited(self, attempt: int, deadline: Deadline, *, room: float = 0) -> bool:
+        """Back off, unless less than `room` seconds would be left then."""
         # Full jitter: writers that failed together do not come back together.
         delay = random.uniform(0, min(_LONGEST_DELAY_SECONDS, self._base_delay * 2 ** (attempt - 1)))  # noqa: S311
-        if asyncio.get_running_loop().time() + delay >= deadline.work:
+        if asyncio.get_running_loop().time() + delay + room >= deadline.work:
             return False
         await asyncio.sleep(delay)
         return True

@@ -5,10 +5,13 @@ import os
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import aioboto3
-from botocore.config import Config
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import BotoCoreError
 
 from app.settings import Settings
@@ -29,7 +32,8 @@ def open_client(settings: Settings) -> "AbstractAsyncContextManager[DynamoDBClie
     The SDK makes single attempts: its retries would hide whether an earlier attempt had been applied.
     """
     return _open(
-        Config(
+        AioConfig(
+            http_session_cls=_NoRedirects,
             retries={"total_max_attempts": 1, "mode": "standard"},
             connect_timeout=settings.connect_timeout_seconds,
             read_timeout=settings.read_timeout_seconds,
@@ -40,11 +44,19 @@ def open_client(settings: Settings) -> "AbstractAsyncContextManager[DynamoDBClie
 
 def open_patient_client() -> "AbstractAsyncContextManager[DynamoDBClient]":
     """A client for making and checking the table: no request waits for it, and its calls may be repeated."""
-    return _open(Config(retries={"mode": "standard"}, connect_timeout=5, read_timeout=10))
+    return _open(AioConfig(retries={"mode": "standard"}, connect_timeout=5, read_timeout=10))
+
+
+class _NoRedirects(AIOHTTPSession):  # type: ignore[misc]
+    """DynamoDB never redirects: a write that went where a proxy sends it would be made elsewhere, and told as made."""
+
+    async def _get_session(self, proxy_url: str | None) -> Any:
+        session = await super()._get_session(proxy_url)
+        return SimpleNamespace(request=partial(session.request, allow_redirects=False))
 
 
 @asynccontextmanager
-async def _open(config: Config) -> "AsyncIterator[DynamoDBClient]":
+async def _open(config: AioConfig) -> "AsyncIterator[DynamoDBClient]":
     # Endpoint, credentials and profiles come from AWS's own configuration.
     # botocore knows AWS_DEFAULT_REGION only; every other AWS SDK reads AWS_REGION first.
     session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
@@ -63,7 +75,7 @@ def _check_integrity(response_dict: dict[str, Any], event_name: str, **_: Any) -
     status, body = response_dict["status_code"], response_dict["body"]
     checksum = response_dict["headers"].get("x-amz-crc32")
     intact = _is_answer(body) if checksum is None else checksum == str(zlib.crc32(body))
-    if not intact or 200 < status < 300:
+    if not intact or 200 < status < 400:
         raise CorruptAnswer(event=event_name)
 
 

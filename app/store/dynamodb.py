@@ -4,6 +4,7 @@ What matters of a failed write is whether it can have been applied: Throttled an
 StorageUnavailable say that it was not, OutcomeUnknown that nobody here knows.
 """
 
+import hashlib
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aiohttp import ClientConnectorError
@@ -138,13 +139,11 @@ class DynamoDBTable:
             _raise_write_failure(error)
         return int(answer["Attributes"][attribute]["N"])
 
-    async def increment_once(
-        self, partition_key: str, sort_key: str, attribute: str, client_request_token: str
-    ) -> None:
-        """Add 1 to a number, unless that was done with this token in the last ten minutes.
+    async def increment_once(self, partition_key: str, sort_key: str, attribute: str, *, once: bytes) -> None:
+        """Add 1 to a number, unless that was done under the name `once` in the last ten minutes.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-        Raises OutcomeUnknown, IdempotencyKeyReused if the token came with another addition,
+        Raises OutcomeUnknown, IdempotencyKeyReused if the name was used for another addition,
         KeyedCountUnavailable if the table has no transactions.
         """
         update = {
@@ -156,7 +155,8 @@ class DynamoDBTable:
         try:
             await self._client.transact_write_items(
                 TransactItems=[{"Update": update}],  # type: ignore[typeddict-item]
-                ClientRequestToken=client_request_token,
+                # 36 characters at most. DynamoDB knows it for all tables of the account.
+                ClientRequestToken=hashlib.sha256(self._table_name.encode() + once).hexdigest()[:32],
             )
         except _CALL_ERRORS as error:
             if isinstance(error, ClientError):

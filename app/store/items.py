@@ -104,6 +104,11 @@ class StoredPlaylist:
         """The tokens of the last writes of this service, newest first."""
         return _strings(self.item.get("recent_writes"))
 
+    @property
+    def names_a_write(self) -> bool:
+        """Whether a condition on this state names one write, and not only a number that may come again."""
+        return _head(self.item.get("recent_writes")) is not None
+
     def still_current(self) -> Condition:
         """Holds while nobody has written since this state was read.
 

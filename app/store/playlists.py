@@ -228,6 +228,9 @@ class PlaylistRepository:
             if lost.met is not None and playlist_token == write.playlist_token:
                 return Written(lost.met.playlist, is_new=True, is_repeat=True)
             raise PlaylistExists(current=lost.current) from lost
+        except OutcomeUnknown as unknown:
+            advice = f"Read playlist {playlist_token!r} before you create it again."
+            raise OutcomeUnknown(unknown.cause, advice=advice) from unknown
         return replace(written, is_new=True)
 
     async def _save(
@@ -289,8 +292,10 @@ class PlaylistRepository:
         applied before. Raises OutcomeUnknown while one may yet be.
         """
         try:
-            # A creation's condition holds again once somebody has deleted what an attempt of ours had made.
-            await self._attempts.write(call, deadline, holds_again=read is None)
+            # That there is no item holds again once somebody has deleted what an attempt of ours had made; a
+            # version alone, once another program has made a new playlist at it.
+            holds_again = read is None or not read.names_a_write
+            await self._attempts.write(call, deadline, holds_again=holds_again)
         except ConditionFailed as failed:
             return _stored_in(failed.item), failed.uncertain
         except OutcomeUnknown as unknown:

@@ -36,12 +36,12 @@ class PlayCounters:
         self._table.check_accepts_writes()
         deadline = self._attempts.deadline()
         await self._check_playlist(playlist_token, deadline)
-        client_request_token = write.client_request_token
-        if client_request_token is None:
+        once = write.caller_and_key
+        if once is None:
             play_count = await self._add_one(playlist_token, deadline)
         else:
             await self._attempts.write(
-                lambda: self._table.increment_once(playlist_token, PLAYS_SORT_KEY, PLAY_COUNT, client_request_token),
+                lambda: self._table.increment_once(playlist_token, PLAYS_SORT_KEY, PLAY_COUNT, once=once),
                 deadline,
             )
             play_count = await self._count_after(playlist_token, deadline)

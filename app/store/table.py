@@ -70,9 +70,12 @@ async def create_table(client: "DynamoDBClient", table_name: str) -> bool:
             BillingMode="PAY_PER_REQUEST",
         )
     except client.exceptions.ResourceInUseException:
-        return False
+        created = False
+    else:
+        created = True
+    # Also where it was there: it may be under way, by an attempt whose answer was lost or by another's command.
     await client.get_waiter("table_exists").wait(TableName=table_name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
-    return True
+    return created
 
 
 async def check_table(client: "DynamoDBClient", table_name: str, *, mrec_write_region: str | None = None) -> list[str]:
@@ -93,7 +96,8 @@ async def check_table(client: "DynamoDBClient", table_name: str, *, mrec_write_r
             "PLAYLISTS_MREC_WRITE_REGION"
         )
     regions = sorted({client.meta.region_name} | {replica["RegionName"] for replica in table.get("Replicas", [])})
-    if mrec_write_region is not None and mrec_write_region not in regions:
+    has_all_regions = "Replicas" in table or "GlobalTableVersion" not in table
+    if mrec_write_region is not None and has_all_regions and mrec_write_region not in regions:
         raise TableUnusable(
             f"PLAYLISTS_MREC_WRITE_REGION={mrec_write_region!r} is no Region of table {table_name!r}, so nobody could "
             f"write: name one of {', '.join(regions)}"

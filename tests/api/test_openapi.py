@@ -53,6 +53,10 @@ def test_operation_ids_are_stable() -> None:
         "delete_playlist",
         "get_liveness",
         "get_readiness",
+        "insert_tracks",
+        "count_play",
+        "get_plays",
+        "head_plays",
     }
 
 

@@ -1,8 +1,10 @@
+import asyncio
 from typing import Any
 
 import httpx2
 import pytest
 
+from app.settings import Settings, load_settings
 from app.store.dynamodb import DynamoDBTable
 from tests.api.test_playlists import code_of
 
@@ -24,3 +26,20 @@ async def test_not_ready_without_the_table(
 
     assert (await http.get("/livez")).status_code == 200
     assert code_of(await http.get("/readyz")) == (503, "storage-unavailable")
+
+
+class TestDeadline:
+    @pytest.fixture
+    def settings(self, table_name: str) -> Settings:
+        return load_settings(table_name=table_name, request_deadline_seconds=0.5)
+
+    async def test_readiness_is_answered_by_the_deadline_of_a_request(
+        self, http: httpx2.AsyncClient, interruptions: DynamoDBTable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def hang(*_: Any) -> None:
+            await asyncio.sleep(30)
+
+        monkeypatch.setattr(interruptions, "get_item", hang)
+
+        async with asyncio.timeout(5):
+            assert code_of(await http.get("/readyz")) == (503, "storage-unavailable")

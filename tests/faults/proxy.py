@@ -117,6 +117,7 @@ class FaultProxy:
         self._engine = (engine.hostname, engine.port)
         self.plan: Plan = lambda _: Fault.NONE
         self.url = ""
+        self.delay_seconds = 0.05
         self.writes_seen = 0
         self.access_keys: list[str] = []
         self._last_reads: dict[str, bytes] = {}
@@ -177,7 +178,7 @@ class FaultProxy:
             await asyncio.sleep(_HANG_SECONDS)
             return False
         if fault is Fault.DELAY:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(self.delay_seconds)
         response = self._as_of_a_replica(request, await self._forward(request))
         return await _deliver(fault, response, writer)
 

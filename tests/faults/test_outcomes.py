@@ -1,6 +1,7 @@
 """Every answer is true: forced interleavings of lost answers, other writers, and our own retries."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,6 +19,9 @@ from app.domain.errors import (
 )
 from app.domain.playlist import Playlist, PlaylistContent
 from app.settings import Settings
+from app.store.attempts import Attempts
+from app.store.client import open_client
+from app.store.dynamodb import DynamoDBTable
 from app.store.items import Item
 from app.store.playlists import PlaylistRepository
 from tests.faults.proxy import APPLIED_AND_LOST, NOT_APPLIED_AND_UNKNOWN, Fault, FaultProxy, Script
@@ -196,14 +200,16 @@ class TestUpdate:
         with pytest.raises(OutcomeUnknown):
             await faulty.update("p1", renamed)
 
+    # At the first version our condition would hold once more, so that a retry would overwrite the new playlist.
+    @pytest.mark.parametrize("version", ["1", "2"])
     async def test_recreation_by_a_program_without_our_attributes_proves_nothing(
-        self, faulty: PlaylistRepository, proxy: FaultProxy, other_program: OtherProgram
+        self, faulty: PlaylistRepository, proxy: FaultProxy, other_program: OtherProgram, version: str
     ) -> None:
         other_program.put_playlist("p1", playlist_version={"N": "1"})
 
         def recreate() -> None:
             other_program.delete("p1")
-            other_program.put_playlist("p1", playlist_version={"N": "2"})
+            other_program.put_playlist("p1", playlist_version={"N": version})
 
         proxy.plan = Script([Fault.DROP_RESPONSE], after={0: recreate})
 
@@ -408,6 +414,17 @@ class TestDelete:
 
         assert other_program.read("p1") is not None
 
+    async def test_lost_deletion_is_not_repeated_on_a_playlist_that_was_made_anew_at_the_same_version(
+        self, faulty: PlaylistRepository, proxy: FaultProxy, other_program: OtherProgram
+    ) -> None:
+        other_program.put_playlist("p1")
+        proxy.plan = Script([Fault.DROP_RESPONSE], after={0: lambda: other_program.put_playlist("p1")})
+
+        with pytest.raises(OutcomeUnknown):
+            await faulty.delete("p1")
+
+        assert other_program.read("p1") is not None
+
 
 class TestDeadline:
     # The second is so long that nothing but the deadline can end an attempt.
@@ -434,6 +451,27 @@ class TestDeadline:
 
         # Not a measurement: the contract's bound, with room for a slow machine.
         assert time.monotonic() - started < settings.request_deadline_seconds * 1.1 + 0.3
+
+
+async def test_write_that_was_never_connected_is_known_not_to_be_made(
+    settings: Settings, table_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listener whose backlog is full: connections to it are never made, and never refused."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
+        address = deaf.getsockname()
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{address[1]}")
+        short = settings.model_copy(update={"connect_timeout_seconds": 0.4})
+        async with open_client(short) as client:
+            unreachable = PlaylistRepository(DynamoDBTable(client, table_name), Attempts(short))
+
+            with pytest.raises(StorageUnavailable):
+                await unreachable.create("p1", MINE, playlist_owner="me")
+        for filler in fillers:
+            filler.close()
 
 
 class TestTime:

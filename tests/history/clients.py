@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx2
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from app.api.schemas import playlist_members
 from app.store.items import Item, StoredPlaylist
@@ -180,7 +180,7 @@ class OtherProgramClient:
         event.returned = event.call
         try:
             item = await asyncio.to_thread(write, SHARED, name)
-        except BotoCoreError:
+        except (BotoCoreError, ClientError):
             item = None
         else:
             if item is None:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from app.store.embedded import point_sdk_at
 from app.store.items import RECENT_WRITES_KEPT
 from app.store.table import create_table
 from tests.engines import DynamoDBLocal
-from tests.faults.proxy import FaultProxy, RandomPlan
+from tests.faults.proxy import APPLIED_AND_LOST, NOT_APPLIED_AND_UNKNOWN, REFUSALS, FaultProxy, RandomPlan
 from tests.history.clients import LASTING, PASSING, Client, Event, OtherProgramClient
 from tests.servers import Served, running_playlists
 from tests.writers import OtherProgram
@@ -40,6 +40,7 @@ TOO_LONG = "the longest request took"
 SLACK_SECONDS = 2
 # Of even seeds and of odd ones. Where it is long, nothing but the deadline ends an attempt.
 READ_TIMEOUTS_SECONDS = (10, 0.4)
+REQUIRED_FAULTS = tuple(fault.name for fault in (*APPLIED_AND_LOST, *NOT_APPLIED_AND_UNKNOWN, *REFUSALS))
 _LONGEST_RUN_SECONDS = 240
 
 
@@ -60,8 +61,16 @@ class Run:
         return sum(1 for event in self.unknown() if {event.name, event.track} & shown)
 
     def longest(self) -> float:
-        """The longest time that an answered request took, in seconds."""
-        return max(event.returned - event.call for event in self.events if event.status) / 1e9
+        """The longest time that a request to the service took, answered or not, in seconds."""
+        requests = (event for event in self.events if event.client != OtherProgramClient.NUMBER)
+        return max(event.returned - event.call for event in requests) / 1e9
+
+    def was_disturbed(self, *, killing: bool) -> bool:
+        """Whether all happened that the run is there for."""
+        kills = ("worker killed", "engine killed") if killing else ()
+        statuses = {event.status for event in self.events}
+        others = any(event.client == OtherProgramClient.NUMBER and event.status for event in self.events)
+        return others and {409, 412, 504} <= statuses and all(self.faults[name] for name in (*kills, *REQUIRED_FAULTS))
 
 
 async def run_load(*, seed: int, requests: int, fault_rate: float, kill_every: float) -> Run:
@@ -93,6 +102,8 @@ async def run_load(*, seed: int, requests: int, fault_rate: float, kill_every: f
             window = (table.read(playlist) or {}).get("recent_writes", {"L": []})["L"]
             if len(window) > RECENT_WRITES_KEPT:
                 run.broken.append(f"{playlist} keeps {len(window)} write tokens")
+    if not run.was_disturbed(killing=kill_every > 0):
+        run.broken.append(f"not all happened that was to be survived: {dict(run.faults)}")
     if run.longest() > DEADLINE_SECONDS * 1.1 + SLACK_SECONDS:
         run.broken.append(f"{TOO_LONG} {run.longest():.2f} seconds, its deadline is {DEADLINE_SECONDS}")
     return run
@@ -143,12 +154,17 @@ class _Load:
 
     async def _kill_workers(self) -> None:
         chance = random.Random(f"{self._seed} kills")
+        started = 2
         while True:
             await asyncio.sleep(chance.uniform(0.5, 1.5) * self._kill_every)
             # With no worker left, requests would wait for one, and take longer than a worker may.
-            started = self._service.output().count("Application startup complete")
-            if started == 2 + self.kills["worker killed"]:
-                os.kill(chance.choice(await asyncio.to_thread(self._service.workers)), signal.SIGKILL)
+            starts = self._service.output().count("Application startup complete")
+            workers = await asyncio.to_thread(self._service.workers)
+            if starts < started or len(workers) < 2:
+                continue
+            with suppress(ProcessLookupError):
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                started = starts + 1
                 self.kills["worker killed"] += 1
 
     async def _kill_engine(self) -> None:

@@ -49,7 +49,7 @@ const unknownTag = "?"
 
 // How long a write may still be on its way once its sender has given up or is gone. The proxy holds
 // none back for longer, so one that takes effect later was sent later, and is no honest unknown outcome.
-const inFlight = 2 * time.Second
+const inFlight = 5 * time.Second
 
 func unknownOutcome(e Event) bool { return e.Status == 504 || e.Status == 500 || e.Status == 0 }
 func acknowledged(e Event) bool   { return e.Kind != "read" && (e.Status == 200 || e.Status == 201) }
@@ -137,6 +137,20 @@ func step(m model, e Event) []model {
 	return nil
 }
 
+// anyMeanwhile says whether one of the writes can have been applied while the request was served.
+func anyMeanwhile(writes []Event, e Event) bool {
+	for _, w := range writes {
+		end := w.Return
+		if unknownOutcome(w) {
+			end += inFlight.Nanoseconds()
+		}
+		if w.Call < e.Return && end > e.Call {
+			return true
+		}
+	}
+	return false
+}
+
 func checkRules(events []Event) []string {
 	var broken []string
 	names := map[string]bool{"": true}
@@ -150,8 +164,20 @@ func checkRules(events []Event) []string {
 			names[e.Name], names[e.Track] = true, true
 		}
 	}
+	writes := map[string][]Event{}
+	for _, e := range events {
+		if e.Kind != "read" && (acknowledged(e) || e.Status == 204 || unknownOutcome(e)) {
+			writes[e.Playlist] = append(writes[e.Playlist], e)
+		}
+	}
 	newest := map[string]Event{}
 	for _, e := range events {
+		if e.Status == 504 && e.Kind == "read" {
+			broken = append(broken, "a read of unknown outcome")
+		}
+		if e.Code == "edit-conflict" && !anyMeanwhile(writes[e.Playlist], e) {
+			broken = append(broken, fmt.Sprintf("%q is in conflict with nobody", e.Name))
+		}
 		if e.Status == 500 {
 			broken = append(broken, fmt.Sprintf("the service failed at a %s", e.Kind))
 		}

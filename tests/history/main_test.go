@@ -49,6 +49,8 @@ func TestRules(t *testing.T) {
 		"never written":           {Playlist: "p", Kind: "read", Status: 200, Call: 1, Return: 2, Seen: at(5, "5-x", "X")},
 		"own conflict":            {Playlist: "p", Kind: "edit", Name: "A", Status: 409, Call: 1, Return: 2, Seen: at(5, "5-a", "A")},
 		"failed":                  {Playlist: "p", Kind: "edit", Name: "B", Status: 500, Call: 1, Return: 2},
+		"conflict with nobody":    {Playlist: "p", Kind: "edit", Name: "B", Status: 409, Code: "edit-conflict", Call: 3, Return: 4, Seen: at(5, "5-a", "A")},
+		"unknown read":            {Playlist: "p", Kind: "read", Status: 504, Call: 3, Return: 4},
 		"version fell":            {Playlist: "p", Kind: "read", Status: 200, Call: 3, Return: 4, Seen: at(4, "4-a", "A")},
 	}
 	if broken := checkRules([]Event{write}); len(broken) != 0 {

@@ -46,6 +46,11 @@ async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     return
 
 
+async def redirect(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """To where nobody listens: followed, it would seem that the request was never sent."""
+    writer.write(b"HTTP/1.1 307 X\r\nConnection: close\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 2\r\n\r\n{}")
+
+
 async def truncate(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"Attributes"')
 
@@ -99,6 +104,7 @@ UNKNOWN: list[tuple[str, Answer]] = [
     ("silent", hang),
     ("internal error", answering(500, {"__type": "x#InternalServerError"})),
     ("unavailable", answering(503, "<html>")),
+    ("redirected", redirect),
     ("not JSON", answering(200, "{")),
     ("no content", answering(204, "")),
     ("accepted", answering(202, "{}")),
