@@ -23,6 +23,7 @@ def settings(table_name: str) -> Settings:
     """Short times, so that what hangs is waited for in tests no longer than needed."""
     return load_settings(
         table_name=table_name,
+        connect_timeout_seconds=0.2,
         read_timeout_seconds=0.3,
         request_deadline_seconds=1.5,
         retry_base_delay_seconds=0.005,

@@ -56,7 +56,8 @@ REFUSALS = {
     Fault.CLOCK_SKEW: "InvalidSignatureException",
     Fault.EXPIRED_TOKEN: "ExpiredTokenException",
 }
-Plan = Callable[[str], Fault]
+# What happens to a request of this operation and content.
+Plan = Callable[[str, bytes], Fault]
 
 
 @dataclass
@@ -70,14 +71,15 @@ class Script:
     def __post_init__(self) -> None:
         self._left = deque(self.faults)
 
-    def __call__(self, operation: str) -> Fault:
+    def __call__(self, operation: str, content: bytes) -> Fault:
+        del content
         if operation not in WRITES:
             return self.reads
         return self._left.popleft() if self._left else Fault.NONE
 
 
 class RandomPlan:
-    """Faults drawn from a seed, `rate` of all requests; an applied and lost write is often throttled at its retry.
+    """Faults drawn from a seed, `rate` of all requests; of applied and lost writes a fifth is throttled from then on.
 
     Besides, `slow_writes` of the writes are delayed, so that others come between a read and its write.
     """
@@ -87,23 +89,23 @@ class RandomPlan:
         self._random = random.Random(seed)
         self._rate = rate
         self._faults = [fault for fault in Fault if hang or "HANG" not in fault.name]
-        self._throttle_next = False
+        self._throttled: set[bytes] = set()
         self.drawn: Counter[str] = Counter()
 
-    def __call__(self, operation: str) -> Fault:
-        fault = self._draw(operation)
+    def __call__(self, operation: str, content: bytes) -> Fault:
+        fault = self._draw(operation, content)
         self.drawn[fault.name] += 1
         return fault
 
-    def _draw(self, operation: str) -> Fault:
-        if operation in WRITES and self._throttle_next:
-            self._throttle_next = False
+    def _draw(self, operation: str, content: bytes) -> Fault:
+        # A retry has the content of the first attempt.
+        if content in self._throttled:
             return Fault.THROTTLE
         if self._random.random() >= self._rate:
             return Fault.DELAY if operation in WRITES and self._random.random() < self._slow_writes else Fault.NONE
         fault = self._random.choice(self._faults)
-        if operation in WRITES and fault.applied:
-            self._throttle_next = self._random.random() < 0.2
+        if operation in WRITES and fault.applied and self._random.random() < 0.2:
+            self._throttled.add(content)
         return fault
 
 
@@ -115,7 +117,7 @@ class FaultProxy:
         assert engine.hostname
         assert engine.port
         self._engine = (engine.hostname, engine.port)
-        self.plan: Plan = lambda _: Fault.NONE
+        self.plan: Plan = lambda *_: Fault.NONE
         self.url = ""
         self.delay_seconds = 0.05
         self.writes_seen = 0
@@ -152,7 +154,7 @@ class FaultProxy:
         """Serve one request; whether the connection can take another."""
         request, operation = await _read_message(reader)
         self.access_keys += re.findall(r"Credential=(\w+)/", request.partition(b"\r\n\r\n")[0].decode())
-        fault = self.plan(operation)
+        fault = self.plan(operation, request.partition(b"\r\n\r\n")[2])
         number = self.writes_seen
         self.writes_seen += operation in WRITES
         try:

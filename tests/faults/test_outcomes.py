@@ -483,7 +483,7 @@ class TestTime:
             if fault is Fault.CLOCK_SKEW:
                 continue
             faults = iter([fault])
-            proxy.plan = lambda _, faults=faults: next(faults, Fault.NONE)  # type: ignore[misc]
+            proxy.plan = lambda *_, faults=faults: next(faults, Fault.NONE)
 
             assert await faulty.get("p1") == created
 

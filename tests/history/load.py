@@ -77,6 +77,7 @@ async def run_load(*, seed: int, requests: int, fault_rate: float, kill_every: f
     """Run the load of one seed; `kill_every` is in seconds, 0 for never."""
     environment = os.environ | {
         "PLAYLISTS_AUTH": "none",
+        "PLAYLISTS_CONNECT_TIMEOUT_SECONDS": "0.2",
         "PLAYLISTS_READ_TIMEOUT_SECONDS": str(READ_TIMEOUTS_SECONDS[seed % 2]),
         "PLAYLISTS_REQUEST_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
         "PLAYLISTS_MAX_ATTEMPTS": "8",

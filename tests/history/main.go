@@ -251,7 +251,7 @@ func main() {
 		case porcupine.Illegal:
 			broken = append(broken, fmt.Sprintf("%s: %d requests, no order explains their answers", playlist, len(operations)))
 		case porcupine.Unknown:
-			broken = append(broken, fmt.Sprintf("%s: %d requests, not decided in %s", playlist, len(operations), timeout))
+			broken = append(broken, fmt.Sprintf("not decided in %[3]s: %[1]s, %[2]d requests", playlist, len(operations), timeout))
 		}
 	}
 	for _, line := range broken[:min(len(broken), 20)] {
