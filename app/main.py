@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
-from app.api import operations, playlists
+from app.api import listing, operations, playlists
 from app.api.docs import add_docs
 from app.api.openapi import TITLE, openapi_document, operation_id
 from app.api.problems import add_problem_handlers
@@ -56,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestIdMiddleware)
     add_problem_handlers(app)
     app.include_router(playlists.router)
+    app.include_router(listing.router)
     app.include_router(operations.router)
     add_docs(app)
     return app

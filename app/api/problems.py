@@ -20,6 +20,7 @@ from app.domain.errors import (
     EditConflict,
     InvalidPatch,
     InvalidPlaylistToken,
+    ListingUnavailable,
     OutcomeUnknown,
     PatchNotApplicable,
     PlaylistError,
@@ -57,6 +58,7 @@ CODES: Mapping[type[PlaylistError], str] = {
     Throttled: "throttled",
     StorageUnavailable: "storage-unavailable",
     ReadOnlyRegion: "read-only-region",
+    ListingUnavailable: "listing-unavailable",
     OutcomeUnknown: "outcome-unknown",
 }
 
