@@ -16,8 +16,6 @@ from app.api.schemas import PAGE_LIMIT, PAGE_LIMIT_DEFAULT, summary_members
 
 router = APIRouter(prefix="/playlists", tags=["playlists"])
 
-_PATH = "/playlists"
-
 
 @dataclass(frozen=True, slots=True)
 class PageWanted:
@@ -67,6 +65,6 @@ async def list_playlists(page_wanted: Annotated[PageWanted, Depends(_page_wanted
     next_cursor = None if page.next_after is None else cursor_after(page.next_after, caller=ANONYMOUS)
     headers = {"Cache-Control": "private, no-cache"}
     if next_cursor is not None:
-        headers["Link"] = f'<{_PATH}?limit={page_wanted.limit}&cursor={next_cursor}>; rel="next"'
+        headers["Link"] = f'<{router.prefix}?limit={page_wanted.limit}&cursor={next_cursor}>; rel="next"'
     body = {"items": [summary_members(summary) for summary in page.items], "next_cursor": next_cursor}
     return Response(to_json(body), 200, headers, "application/json")
