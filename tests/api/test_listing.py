@@ -36,6 +36,17 @@ def tokens_of(response: httpx2.Response) -> list[str]:
     return [item["playlist_token"] for item in response.json()["items"]]
 
 
+async def pages_from(http: httpx2.AsyncClient, path: str) -> list[httpx2.Response]:
+    """The pages to which this one and those after it link."""
+    pages = [await http.get(path)]
+    while link := pages[-1].headers.get("link"):
+        assert len(pages) < 10, "the list goes round in circles"
+        found = NEXT.fullmatch(link)
+        assert found
+        pages.append(await http.get(found[1]))
+    return pages
+
+
 def faults_of(response: httpx2.Response) -> list[str]:
     assert code_of(response) == (422, "invalid-request")
     return [error["detail"] for error in response.json()["errors"]]
@@ -45,11 +56,7 @@ class TestPages:
     async def test_links_lead_through_all_playlists_in_the_order_of_their_tokens(
         self, http: httpx2.AsyncClient, seven: list[str]
     ) -> None:
-        pages = [await http.get("/playlists?limit=3")]
-        while link := pages[-1].headers.get("link"):
-            found = NEXT.fullmatch(link)
-            assert found
-            pages.append(await http.get(found[1]))
+        pages = await pages_from(http, "/playlists?limit=3")
 
         assert [tokens_of(page) for page in pages] == [seven[:3], seven[3:6], seven[6:]]
 
@@ -137,9 +144,7 @@ class TestSharedTable:
                     {"partition_key": {"S": token}, "sort_key": {"S": f"TRACK_{rest}"}, "playlist_owner": ANONYMOUS}
                 )
 
-        pages = [await http.get(f"/playlists?limit={limit}")]
-        while link := pages[-1].links.get("next"):
-            pages.append(await http.get(link["url"]))
+        pages = await pages_from(http, f"/playlists?limit={limit}")
 
         assert [token for page in pages for token in tokens_of(page)] == seven
         assert all(len(tokens_of(page)) == limit for page in pages[:-1])
@@ -177,9 +182,7 @@ class TestSharedTable:
         for token in tokens:
             other_program.put_playlist(token, playlist_owner=ANONYMOUS)
 
-        pages = [await http.get("/playlists?limit=1")]
-        while link := pages[-1].links.get("next"):
-            pages.append(await http.get(link["url"]))
+        pages = await pages_from(http, "/playlists?limit=1")
 
         assert [tokens_of(page) for page in pages] == [[token] for token in tokens]
 

@@ -93,7 +93,11 @@ async def test_many_items_that_are_no_playlists_are_passed_over_in_few_queries(
 
     proxy.plan = count
 
-    page = await faulty.list_by_owner("me", limit=1)
+    passing_over = await faulty.list_by_owner("me", limit=1)
+    asked_for_passing_over = seen.copy()
+    seen.clear()
+    straight_on = await faulty.list_by_owner("me", limit=1, after="p1")
 
-    assert [summary.playlist_token for summary in page.items] == ["p1"]
-    assert seen == ["Query", "Query"]
+    assert [summary.playlist_token for summary in (*passing_over.items, *straight_on.items)] == ["p1", "p2"]
+    assert asked_for_passing_over == ["Query", "Query"]
+    assert seen == ["Query"]
