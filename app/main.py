@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
-from app.api import operations, playlists, plays, tracks
+from app.api import listing, operations, playlists, plays, tracks
 from app.api.docs import add_docs
 from app.api.openapi import TITLE, openapi_document, operation_id
 from app.api.problems import add_problem_handlers
@@ -60,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(playlists.router)
     app.include_router(tracks.router)
     app.include_router(plays.router)
+    app.include_router(listing.router)
     app.include_router(operations.router)
     add_docs(app)
     return app

@@ -219,6 +219,24 @@ def test_table_is_created_once_and_then_checked(endpoint_url: str) -> None:
     ]
 
 
+def test_check_prints_the_command_that_adds_the_index(endpoint_url: str) -> None:
+    keys = {"partition_key": "HASH", "sort_key": "RANGE"}
+    table = {
+        "TableStatus": "ACTIVE",
+        "KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in keys],
+    }
+
+    with stand_in(lambda _: (200, {"Table": table})) as url:
+        checked = run_playlists("table", "check", environment=without(AWS_ENDPOINT_URL_DYNAMODB=url))
+
+    can_be_used, missing, command = checked.stdout.splitlines()
+    assert checked.returncode == 0
+    assert can_be_used == "table 'music_items' can be used"
+    assert missing.endswith("this adds it:")
+    assert command.startswith("aws dynamodb update-table --table-name music_items --attribute-definitions '[")
+
+
 def test_openapi_prints_the_kept_document(endpoint_url: str) -> None:
     printed = run_playlists("openapi")
 

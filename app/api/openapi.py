@@ -12,9 +12,12 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.api.cursors import CURSOR_MAX_LENGTH, CURSOR_PATTERN, cursor_after
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
 from app.api.schemas import (
+    PAGE_LIMIT,
+    PAGE_LIMIT_DEFAULT,
     ConflictProblem,
     InvalidRequestProblem,
     NewPlaylist,
@@ -22,6 +25,7 @@ from app.api.schemas import (
     Playlist,
     PlaylistJsonPatch,
     PlaylistMergePatch,
+    PlaylistPage,
     PlaylistReplacement,
     Problem,
     TooLargeProblem,
@@ -45,6 +49,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     PlaylistJsonPatch,
     NewTracks,
     Playlist,
+    PlaylistPage,
     *_PROBLEMS,
 )
 # Problem codes that operations have in common.
@@ -87,6 +92,10 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "string"},
     },
+    "Link": {
+        "description": 'The next page, as `rel="next"` (RFC 8288); not there on the last one.',
+        "schema": {"type": "string"},
+    },
     "Location": {"description": "The path of the new playlist.", "required": True, "schema": {"type": "string"}},
     "Retry-After": {
         "description": "Seconds to wait before a retry.",
@@ -117,6 +126,7 @@ _EXAMPLE_PLAYLIST = {
     "created_at": "2026-11-24T09:00:00.000Z",
     "updated_at": "2026-11-24T09:30:00.000Z",
 }
+_EXAMPLE_CURSOR = cursor_after("PLAYLIST_1", caller="anonymous")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +173,45 @@ def playlist_answer(description: str, *, created: bool = False, repeatable: bool
 def json_answer(description: str, model: type[BaseModel]) -> dict[str, Any]:
     """A response with another model, which caches have to revalidate."""
     return {"description": description, "model": model, "headers": {"Cache-Control": _HEADERS["Cache-Control"]}}
+
+
+def page_parameters() -> dict[str, Any]:
+    """The query parameters of an operation that lists."""
+    limit = {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT, "default": PAGE_LIMIT_DEFAULT}
+    cursor = {"type": "string", "minLength": 1, "maxLength": CURSOR_MAX_LENGTH, "pattern": CURSOR_PATTERN}
+    return {
+        "parameters": [
+            {
+                "name": "limit",
+                "in": "query",
+                "description": "How many playlists to answer with at most.",
+                "schema": {**limit, "examples": [20]},
+            },
+            {
+                "name": "cursor",
+                "in": "query",
+                "description": "The `next_cursor` of the page before; leave it out for the first page.",
+                # Examples of the schema, because the docs page would send one of the parameter.
+                "schema": {**cursor, "examples": [_EXAMPLE_CURSOR]},
+            },
+        ]
+    }
+
+
+def page_answer(description: str) -> dict[str, Any]:
+    """A response with a part of a list of playlists."""
+    item = {name: value for name, value in _EXAMPLE_PLAYLIST.items() if name != "track_tokens"}
+    link = {**_HEADERS["Link"], "example": f'</playlists?limit=1&cursor={_EXAMPLE_CURSOR}>; rel="next"'}
+    return {
+        "description": description,
+        "headers": {"Cache-Control": _HEADERS["Cache-Control"], "Link": link},
+        "content": {
+            "application/json": {
+                "schema": _reference(PlaylistPage),
+                "example": {"items": [item], "next_cursor": _EXAMPLE_CURSOR},
+            }
+        },
+    }
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:

@@ -128,8 +128,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             "invalid-request",
             422,
             "Invalid request",
-            "The body can be read but says something that is not allowed. `errors` points at each fault with an "
-            "RFC 6901 JSON Pointer. Nothing was written.",
+            "The body, or a query parameter, can be read but says something that is not allowed. `errors` points at "
+            "each fault of the body with an RFC 6901 JSON Pointer, and names the parameter. Nothing was written.",
             InvalidRequestProblem,
         ),
         ProblemType(
@@ -153,6 +153,14 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             500,
             "Internal error",
             "A fault of the service. Report it with the `request_id`.",
+        ),
+        ProblemType(
+            "listing-unavailable",
+            501,
+            "Listing unavailable",
+            "The table has no index `playlist_owner_index` to list playlists by, or it is still being built. "
+            "Everything else works. Whoever runs the table adds it with the command that `playlists table check` "
+            "prints.",
         ),
         ProblemType(
             "read-only-region",

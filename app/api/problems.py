@@ -23,6 +23,7 @@ from app.domain.errors import (
     InvalidPatch,
     InvalidPlaylistToken,
     KeyedCountUnavailable,
+    ListingUnavailable,
     OutcomeUnknown,
     PatchNotApplicable,
     PlaylistError,
@@ -67,6 +68,7 @@ CODES: Mapping[type[PlaylistError], str] = {
     Throttled: "throttled",
     StorageUnavailable: "storage-unavailable",
     ReadOnlyRegion: "read-only-region",
+    ListingUnavailable: "listing-unavailable",
     OutcomeUnknown: "outcome-unknown",
 }
 

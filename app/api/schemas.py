@@ -27,6 +27,7 @@ from app.domain.playlist import (
     NAME_MAX_LENGTH,
     NAME_PATTERN,
     PLAYLIST_MEMBERS,
+    SUMMARY_MEMBERS,
     TRACK_TOKEN_PATTERN,
     PlaylistContent,
     playlist_name_fault,
@@ -43,6 +44,8 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 # The shortest token, "a/b", takes three bytes of an item and one of the list.
 TRACKS_LIMIT = ITEM_SIZE_LIMIT // 4
 BODY_LIMIT = 1_048_576
+PAGE_LIMIT = 100
+PAGE_LIMIT_DEFAULT = 50
 _MEMBERS_LIMIT = 100
 # pydantic speaks of Python's types; who reads this has sent JSON.
 _IN_JSON_WORDS = {
@@ -239,20 +242,46 @@ class NewTracks(RequestBody):
         )
 
 
+StoredVersion = Annotated[
+    int | None,
+    Field(
+        description="1 at creation, +1 with every write that changes something. "
+        "Null where the stored version cannot be counted up.",
+        json_schema_extra={"format": "int64"},
+    ),
+]
+CreatedAt = Annotated[str | None, Field(description="RFC 3339 UTC; null where another program made the playlist.")]
+UpdatedAt = Annotated[str | None, Field(description="RFC 3339 UTC; null before the first write of this service.")]
+
+
 class Playlist(BaseModel):
     """One state of a playlist."""
 
     playlist_token: str
     playlist_name: str
-    playlist_version: int | None = Field(
-        description="1 at creation, +1 with every write that changes something. "
-        "Null where the stored version cannot be counted up.",
-        json_schema_extra={"format": "int64"},
-    )
+    playlist_version: StoredVersion
     track_tokens: list[str] = Field(description="`album/track` tokens in order; duplicates are allowed.")
     playlist_owner: str | None = Field(description="Null where another program made the playlist.")
-    created_at: str | None = Field(description="RFC 3339 UTC; null where another program made the playlist.")
-    updated_at: str | None = Field(description="RFC 3339 UTC; null before the first write of this service.")
+    created_at: CreatedAt
+    updated_at: UpdatedAt
+
+
+class PlaylistSummary(BaseModel):
+    """A playlist without its tracks."""
+
+    playlist_token: str
+    playlist_name: str
+    playlist_version: StoredVersion
+    playlist_owner: str
+    created_at: CreatedAt
+    updated_at: UpdatedAt
+
+
+class PlaylistPage(BaseModel):
+    """A part of a list of playlists."""
+
+    items: list[PlaylistSummary] = Field(max_length=PAGE_LIMIT)
+    next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last one.")
 
 
 class Problem(BaseModel):
@@ -288,7 +317,7 @@ class TooLargeProblem(Problem):
 
 
 class InvalidMember(BaseModel):
-    pointer: str = Field(description="RFC 6901 JSON Pointer into the request body.")
+    pointer: str = Field(description="RFC 6901 JSON Pointer into the request body; empty for a parameter's fault.")
     detail: str
 
 
@@ -315,3 +344,8 @@ def fault_detail(fault: "ErrorDetails") -> str:
 def playlist_members(playlist: domain.Playlist) -> dict[str, Any]:
     """A playlist as its JSON members, in their documented order."""
     return {name: getattr(playlist, name) for name in PLAYLIST_MEMBERS}
+
+
+def summary_members(summary: domain.PlaylistSummary) -> dict[str, Any]:
+    """A playlist without its tracks as its JSON members, in their documented order."""
+    return {name: getattr(summary, name) for name in SUMMARY_MEMBERS}

@@ -17,6 +17,7 @@ PlaylistError
 │   ├── DuplicateTrack         a track is in the playlist already, and must not be twice
 │   └── UnwritableItem         the stored version cannot be counted up
 ├── ReadOnlyRegion             writes of this global table are accepted in another Region
+├── ListingUnavailable         the table has no index to list by
 ├── Throttled                  DynamoDB had no capacity; nothing was applied
 ├── StorageUnavailable         DynamoDB could not be asked; nothing was applied
 └── OutcomeUnknown             DynamoDB went silent: the write may or may not have landed
@@ -171,6 +172,14 @@ class ReadOnlyRegion(PlaylistError):
         super().__init__(
             f"In {region} playlists can only be read; they are written in {write_region}. "
             "Nothing was written: send the change to the service there."
+        )
+
+
+class ListingUnavailable(PlaylistError):
+    def __init__(self) -> None:
+        super().__init__(
+            "Playlists cannot be listed: the table has no index for it, or one that is still being built. "
+            "Everything else works."
         )
 
 

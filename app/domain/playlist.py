@@ -27,6 +27,7 @@ PLAYLIST_MEMBERS = (
     "created_at",
     "updated_at",
 )
+SUMMARY_MEMBERS = tuple(name for name in PLAYLIST_MEMBERS if name != "track_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,26 @@ class Playlist:
     def members_differing_from(self, other: "Playlist") -> tuple[str, ...]:
         """The names of the public members in which the two states differ."""
         return tuple(name for name in PLAYLIST_MEMBERS if getattr(self, name) != getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaylistSummary:
+    """A playlist without its tracks; what is None here is None in its `Playlist` too."""
+
+    playlist_token: str
+    playlist_name: str
+    playlist_version: int | None
+    playlist_owner: str
+    created_at: str | None
+    updated_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaylistPage:
+    """A part of a list, and the token after which the next one begins; None if this is the last."""
+
+    items: tuple[PlaylistSummary, ...]
+    next_after: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from botocore.parsers import ResponseParserError
 from app.domain.errors import (
     IdempotencyKeyReused,
     KeyedCountUnavailable,
+    ListingUnavailable,
     OutcomeUnknown,
     PlaylistError,
     PlaylistTooLarge,
@@ -50,6 +51,8 @@ _PASSING_REFUSALS = {
     "TransactionConflictException",
     "TransactionInProgressException",
 }
+# What DynamoDB says, as a ValidationException, of a query of an index that is not there or not ready.
+_INDEX_REFUSALS = ("does not have the specified index", "backfilling global secondary index")
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _NOT_APPLIED_STATUSES = range(400, 500)
 CREDENTIALS_ERRORS = (
@@ -99,12 +102,35 @@ class DynamoDBTable:
                 ConsistentRead=True,
             )
         except _CALL_ERRORS as error:
-            failure = _failure(error, written=False)
-            if failure is None:
-                raise
-            raise failure from error
+            _raise_read_failure(error)
         item: Item | None = answer.get("Item")  # type: ignore[assignment]
         return item
+
+    async def query_index(
+        self, index_name: str, key: Condition, *, limit: int, after: Item | None
+    ) -> tuple[list[Item], Item | None]:
+        """Read up to `limit` items with this key in an index, eventually consistent, in its order.
+
+        They begin with the one that follows `after`. With them comes what to go on after, None if
+        nothing is left. Raises ListingUnavailable where the table has no such index, or one that is
+        still being built.
+        """
+        try:
+            answer = await self._client.query(
+                TableName=self._table_name,
+                IndexName=index_name,
+                KeyConditionExpression=key.expression,
+                Limit=limit,
+                ExpressionAttributeValues=key.values or {},
+                **_start(after),
+            )
+        except _CALL_ERRORS as error:
+            if isinstance(error, ClientError) and _is_refusal_of_index(error):
+                raise ListingUnavailable from error
+            _raise_read_failure(error)
+        items: list[Item] = answer.get("Items", [])  # type: ignore[assignment]
+        end: Item | None = answer.get("LastEvaluatedKey")  # type: ignore[assignment]
+        return items, end or None
 
     async def put_item(self, item: Item, condition: Condition) -> None:
         """Write a whole item if the condition holds.
@@ -198,6 +224,17 @@ def _raise_transaction_failure(error: ClientError) -> None:
             raise KeyedCountUnavailable from error
 
 
+def _start(after: Item | None) -> dict[str, Any]:
+    return {} if after is None else {"ExclusiveStartKey": after}
+
+
+def _raise_read_failure(error: Exception) -> NoReturn:
+    failure = _failure(error, written=False)
+    if failure is None:
+        raise error
+    raise failure from error
+
+
 def _raise_write_failure(error: Exception) -> NoReturn:
     if isinstance(error, ClientError) and _code(error) == "ConditionalCheckFailedException":
         raise ConditionFailed(error.response.get("Item")) from error
@@ -235,6 +272,10 @@ def _never_sent(error: Exception) -> bool:
     if isinstance(error, (ConnectTimeoutError, *CREDENTIALS_ERRORS)):
         return True
     return isinstance(error, BotoCoreError) and isinstance(error.kwargs.get("error"), ClientConnectorError)
+
+
+def _is_refusal_of_index(error: ClientError) -> bool:
+    return _code(error) == "ValidationException" and any(words in _message(error) for words in _INDEX_REFUSALS)
 
 
 def _code(error: ClientError) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
-from app.domain.playlist import PLAYLIST_SIZE_LIMIT, VERSION_CEILING, Playlist, PlaylistContent
+from app.domain.playlist import PLAYLIST_SIZE_LIMIT, VERSION_CEILING, Playlist, PlaylistContent, PlaylistSummary
 
 # One key, the type descriptor, and the value: {"S": "text"}, {"L": [{"N": "1"}]}.
 AttributeValue: TypeAlias = dict[str, Any]
@@ -23,6 +23,7 @@ RECENT_WRITES_KEPT = 16
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 ITEM_SIZE_LIMIT = PLAYLIST_SIZE_LIMIT
 PARTITION_KEY_SIZE_LIMIT = 2_048
+SORT_KEY_SIZE_LIMIT = 1_024
 
 # What may stand between the quotes of an entity-tag and cannot be taken for a version.
 _NAMEABLE_WRITE = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -30,7 +31,7 @@ _NAMEABLE_WRITE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A ConditionExpression and the values that it compares with."""
+    """A condition or key condition expression, and the values that it compares with."""
 
     expression: str
     values: Item | None = None
@@ -159,6 +160,36 @@ class StoredPlaylist:
     def size(self) -> int:
         """Bytes that DynamoDB counts for the item."""
         return item_size(self.item)
+
+
+def owned_by(playlist_owner: str) -> Condition:
+    """Of the owner index: everything with this owner."""
+    return Condition("playlist_owner = :playlist_owner", {":playlist_owner": {"S": playlist_owner}})
+
+
+def owner_index_key(playlist_owner: str, playlist_token: str) -> Item:
+    """The whole key of a playlist in the owner index."""
+    return {
+        "playlist_owner": {"S": playlist_owner},
+        "partition_key": {"S": playlist_token},
+        "sort_key": {"S": PLAYLIST_SORT_KEY},
+    }
+
+
+def is_playlist(item: Item) -> bool:
+    return item["sort_key"] == {"S": PLAYLIST_SORT_KEY}
+
+
+def read_summary(item: Item) -> PlaylistSummary:
+    """Read what the owner index has of a playlist, whatever other programs made of it."""
+    return PlaylistSummary(
+        playlist_token=item["partition_key"]["S"],
+        playlist_name=_string(item.get("playlist_name")) or "",
+        playlist_version=_version(item.get("playlist_version")),
+        playlist_owner=item["playlist_owner"]["S"],
+        created_at=_string(item.get("created_at")),
+        updated_at=_string(item.get("updated_at")),
+    )
 
 
 def item_size(item: Item) -> int:

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from app.domain.errors import (
     EditConflict,
@@ -22,7 +23,7 @@ from app.domain.errors import (
     UnwritableItem,
 )
 from app.domain.idempotency import LogicalWrite
-from app.domain.playlist import Playlist, PlaylistContent, playlist_token_fault
+from app.domain.playlist import Playlist, PlaylistContent, PlaylistPage, playlist_token_fault
 from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
 from app.store.attempts import Attempts, Deadline
 from app.store.dynamodb import ConditionFailed, DynamoDBTable
@@ -33,8 +34,16 @@ from app.store.items import (
     PLAYLIST_SORT_KEY,
     Item,
     StoredPlaylist,
+    is_playlist,
+    owned_by,
+    owner_index_key,
+    read_summary,
 )
 from app.store.plays import PlayCounters
+from app.store.table import OWNER_INDEX
+
+# Items of the owner index that are read at once to get past those that are no playlists.
+_MOST_LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,28 @@ class PlaylistRepository:
     async def get(self, playlist_token: str) -> Playlist:
         """The current state, strongly consistent. Raises PlaylistNotFound."""
         return (await self._load(playlist_token, self._attempts.deadline())).playlist
+
+    async def list_by_owner(self, playlist_owner: str, *, limit: int, after: str | None = None) -> PlaylistPage:
+        """Up to `limit` of an owner's playlists in the order of their tokens, from the one that follows `after`.
+
+        Eventually consistent: a new playlist may be missing, and one that is gone be shown. Playlists
+        without an owner are in no list. Raises ListingUnavailable.
+        """
+        deadline = self._attempts.deadline()
+        # One more than is shown tells whether there is a next page.
+        found: list[Item] = []
+        looked_at = limit + 1
+        end = None if after is None else owner_index_key(playlist_owner, after)
+        while True:
+            query = partial(self._table.query_index, OWNER_INDEX, owned_by(playlist_owner), limit=looked_at, after=end)
+            items, end = await self._attempts.read(query, deadline)
+            # Other programs may have put an owner on other items too, and on any number of them.
+            found += filter(is_playlist, items)
+            if end is None or len(found) > limit:
+                break
+            looked_at = _MOST_LOOKED_AT
+        shown = tuple(read_summary(item) for item in found[:limit])
+        return PlaylistPage(shown, shown[-1].playlist_token if len(found) > limit else None)
 
     async def create(
         self,

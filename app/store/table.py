@@ -1,6 +1,8 @@
 """The DynamoDB table itself: making it, and saying what is wrong with it."""
 
-from typing import TYPE_CHECKING
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -17,7 +19,7 @@ from app.store.dynamodb import CREDENTIALS_ERRORS
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
-    from types_aiobotocore_dynamodb.type_defs import TableDescriptionTypeDef
+    from types_aiobotocore_dynamodb.type_defs import GlobalSecondaryIndexDescriptionTypeDef, TableDescriptionTypeDef
 
 OWNER_INDEX = "playlist_owner_index"
 
@@ -25,7 +27,11 @@ _KEY_SCHEMA = [
     {"AttributeName": "partition_key", "KeyType": "HASH"},
     {"AttributeName": "sort_key", "KeyType": "RANGE"},
 ]
-_OWNER_INDEX_DEFINITION = {
+_ATTRIBUTE_DEFINITIONS = [
+    {"AttributeName": name, "AttributeType": "S"} for name in ("partition_key", "sort_key", "playlist_owner")
+]
+_PROJECTED = ["playlist_name", "playlist_version", "created_at", "updated_at"]
+_OWNER_INDEX_DEFINITION: dict[str, Any] = {
     "IndexName": OWNER_INDEX,
     "KeySchema": [
         {"AttributeName": "playlist_owner", "KeyType": "HASH"},
@@ -33,7 +39,7 @@ _OWNER_INDEX_DEFINITION = {
     ],
     "Projection": {
         "ProjectionType": "INCLUDE",
-        "NonKeyAttributes": ["playlist_name", "playlist_version", "created_at", "updated_at"],
+        "NonKeyAttributes": _PROJECTED,
     },
 }
 _REFUSALS = {
@@ -62,10 +68,7 @@ async def create_table(client: "DynamoDBClient", table_name: str) -> bool:
         await client.create_table(
             TableName=table_name,
             KeySchema=_KEY_SCHEMA,  # type: ignore[arg-type]
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"}
-                for name in ("partition_key", "sort_key", "playlist_owner")
-            ],
+            AttributeDefinitions=_ATTRIBUTE_DEFINITIONS,  # type: ignore[arg-type]
             GlobalSecondaryIndexes=[_OWNER_INDEX_DEFINITION],  # type: ignore[list-item]
             BillingMode="PAY_PER_REQUEST",
         )
@@ -83,7 +86,8 @@ async def check_table(client: "DynamoDBClient", table_name: str, *, mrec_write_r
 
     An eventually consistent global table is refused unless `mrec_write_region` says where alone
     its playlists are written. Returns what is missing that the service can do without, one
-    sentence each. Raises TableUnusable, and as `create_table` does.
+    sentence each, with the command that adds it on a line of its own. Raises TableUnusable, and as
+    `create_table` does.
     """
     table = (await client.describe_table(TableName=table_name))["Table"]
     if table["TableStatus"] not in ("ACTIVE", "UPDATING"):
@@ -117,8 +121,41 @@ async def check_table(client: "DynamoDBClient", table_name: str, *, mrec_write_r
             "partition_key (S, RANGE), and DynamoDB refuses items that do not fit them: delete the index"
         )
     if OWNER_INDEX not in indexes:
-        return [f"no index {OWNER_INDEX}: playlists cannot be listed by owner, everything else works"]
-    return []
+        return [
+            f"no index {OWNER_INDEX}: playlists cannot be listed by owner, everything else works; this adds it:\n"
+            f"{_command_adding_index(table_name, table)}"
+        ]
+    return _missing_of_index(indexes[OWNER_INDEX])
+
+
+def _missing_of_index(index: "GlobalSecondaryIndexDescriptionTypeDef") -> list[str]:
+    missing = []
+    projection = index.get("Projection", {})
+    unprojected = [name for name in _PROJECTED if name not in projection.get("NonKeyAttributes", [])]
+    if unprojected and projection.get("ProjectionType") != "ALL":
+        missing.append(
+            f"index {OWNER_INDEX} does not project {', '.join(unprojected)}: lists show them empty; "
+            "delete it, and this check tells how to make it anew"
+        )
+    if (status := index.get("IndexStatus", "ACTIVE")) not in ("ACTIVE", "UPDATING"):
+        missing.append(f"index {OWNER_INDEX} is {status}: playlists cannot be listed by owner until it is ACTIVE")
+    return missing
+
+
+def _command_adding_index(table_name: str, table: "TableDescriptionTypeDef") -> str:
+    definition = dict(_OWNER_INDEX_DEFINITION)
+    throughput = table.get("ProvisionedThroughput", {})
+    units = {name: throughput.get(name, 0) for name in ("ReadCapacityUnits", "WriteCapacityUnits")}
+    if all(units.values()):
+        # An index of a table with provisioned throughput has to have its own: the table's, to begin with.
+        definition["ProvisionedThroughput"] = units
+    return shlex.join(
+        [
+            *("aws", "dynamodb", "update-table", "--table-name", table_name),
+            *("--attribute-definitions", json.dumps(_ATTRIBUTE_DEFINITIONS)),
+            *("--global-secondary-index-updates", json.dumps([{"Create": definition}])),
+        ]
+    )
 
 
 def explained(error: Exception, table_name: str) -> TableUnusable:

@@ -46,6 +46,8 @@ def test_operation_ids_are_stable() -> None:
 
     assert identifiers == {
         "create_playlist",
+        "list_playlists",
+        "head_playlists",
         "get_playlist",
         "head_playlist",
         "edit_playlist",

@@ -23,7 +23,7 @@ async def test_unknown_path_is_a_problem(http: httpx2.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("path", "allow"),
     [
-        ("/playlists", "POST"),
+        ("/playlists", "GET, HEAD, POST"),
         ("/playlists/p1", "DELETE, GET, HEAD, PATCH, PUT"),
         ("/livez", "GET, HEAD"),
         ("/docs/assets/start.js", "GET, HEAD"),
@@ -45,6 +45,7 @@ async def test_405_lists_every_method_of_the_path(http: httpx2.AsyncClient, path
         "/docs/assets/start.js",
         "/livez",
         "/openapi.json",
+        "/playlists",
         "/playlists/nobody",
         "/problems/edit-conflict",
         "/problems/nothing",

@@ -148,7 +148,7 @@ class _Load:
                 if isinstance(ended, Exception):
                     raise ended
             self._proxy.plan = faults
-            for playlist in (*LASTING, *PASSING):
+            for playlist in (*LASTING, PASSING):
                 await first.read(playlist)
         histories = [client.events for client in (*clients, first)]
         return [event for events in (*histories, other.events) for event in events]

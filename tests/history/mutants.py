@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.history.load import TOO_LONG, build_checker
 
 PROJECT = Path(__file__).parent.parent.parent
-_SEEDS = ("1", "2", "3")
+_SEEDS = ("1", "2", "3", "4", "5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _by_interleaving(environment: dict[str, str]) -> str:
 def _by_history(environment: dict[str, str], checker: Path, *, shows_as_late: bool) -> str:
     """The first false answer, and the seed that brought it about."""
     for seed in _SEEDS:
-        load = ("-m", "tests.history.load", "--seeds", seed, "--requests", "3000", "--checker", str(checker))
+        load = ("-m", "tests.history.load", "--seeds", seed, "--requests", "4000", "--checker", str(checker))
         finished = _python(environment, *load)
         lines = [line.removeprefix("broken: ") for line in finished.stdout.splitlines() if line.startswith("broken: ")]
         if any(line.startswith("the service failed") for line in lines):

@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from app.domain.errors import OutcomeUnknown, PlaylistTooLarge, StorageUnavailable, Throttled
+from app.domain.errors import ListingUnavailable, OutcomeUnknown, PlaylistTooLarge, StorageUnavailable, Throttled
 from app.settings import load_settings
 from app.store.client import open_client
 from app.store.dynamodb import ConditionFailed, DynamoDBTable
 from app.store.embedded import free_port
-from app.store.items import NO_SUCH_ITEM
+from app.store.items import NO_SUCH_ITEM, owned_by
 
 ITEM = {"partition_key": {"S": "p1"}, "sort_key": {"S": "INFO_"}}
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -165,6 +166,44 @@ async def test_answer_with_the_right_checksum_is_taken(endpoint_url: str) -> Non
 
     async with table_behind(answering(200, body, checksum=zlib.crc32(body.encode()))) as table:
         assert await table.get_item("p1", "INFO_") == ITEM
+
+
+async def query(table: DynamoDBTable) -> Any:
+    return await table.query_index("an_index", owned_by("me"), limit=1, after=None)
+
+
+@pytest.mark.parametrize(("answer", "error"), [case[1:] for case in NOT_APPLIED], ids=[case[0] for case in NOT_APPLIED])
+async def test_refused_query_is_told_as_a_refused_read(
+    endpoint_url: str, answer: Answer | None, error: type[Exception]
+) -> None:
+    async with table_behind(answer) as table:
+        with pytest.raises(error):
+            await query(table)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "The table does not have the specified index: an_index",
+        "Cannot read from backfilling global secondary index: an_index",
+    ],
+)
+async def test_query_of_an_index_that_is_not_there_or_not_ready_says_so(endpoint_url: str, message: str) -> None:
+    async with table_behind(refusing("ValidationException", message)) as table:
+        with pytest.raises(ListingUnavailable):
+            await query(table)
+
+
+async def test_query_that_is_wrong_itself_is_a_bug_of_ours(endpoint_url: str) -> None:
+    async with table_behind(refusing("ValidationException", "The provided starting key is invalid")) as table:
+        with pytest.raises(ClientError):
+            await query(table)
+
+
+@pytest.mark.parametrize("body", [{}, {"Items": [], "LastEvaluatedKey": {}}, {"Items": None, "LastEvaluatedKey": None}])
+async def test_query_without_anything_left_has_no_key_to_go_on_after(endpoint_url: str, body: Any) -> None:
+    async with table_behind(answering(200, body)) as table:
+        assert await query(table) == ([], None)
 
 
 async def test_sdk_makes_one_attempt(endpoint_url: str) -> None:

@@ -1,3 +1,5 @@
+import json
+import shlex
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -10,6 +12,18 @@ from app.store.table import TableUnusable, check_table, create_table, explained
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
+
+
+OWNER_KEYS = [
+    {"AttributeName": "playlist_owner", "KeyType": "HASH"},
+    {"AttributeName": "partition_key", "KeyType": "RANGE"},
+]
+PROJECTED = ["playlist_name", "playlist_version", "created_at", "updated_at"]
+OWNER_INDEX = {
+    "IndexName": "playlist_owner_index",
+    "KeySchema": OWNER_KEYS,
+    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": PROJECTED},
+}
 
 
 async def test_created_table_has_nothing_missing(client: "DynamoDBClient", table_name: str) -> None:
@@ -36,7 +50,75 @@ async def test_table_without_the_index_can_be_used_and_that_is_told(client: "Dyn
 
     [sentence] = await check_table(client, name)
 
-    assert "playlist_owner_index" in sentence
+    assert sentence.startswith("no index playlist_owner_index")
+
+
+def options_of(command: str) -> dict[str, str]:
+    """The options of an AWS command line, by their names, as a shell hands them over."""
+    assert "\n" not in command
+    words = shlex.split(command)
+    assert words[:3] == ["aws", "dynamodb", "update-table"]
+    return dict(zip(words[3::2], words[4::2], strict=True))
+
+
+async def definition_of_index(client: "DynamoDBClient", table_name: str) -> Any:
+    table = (await client.describe_table(TableName=table_name))["Table"]
+    [index] = table["GlobalSecondaryIndexes"]
+    types = {attribute["AttributeName"]: attribute["AttributeType"] for attribute in table["AttributeDefinitions"]}
+    return types, {name: index.get(name) for name in ("IndexName", "KeySchema", "Projection")}
+
+
+async def test_command_that_adds_the_index_makes_the_one_of_a_created_table(
+    client: "DynamoDBClient", table_name: str
+) -> None:
+    name = await table_with(client, "partition_key", "sort_key")
+    [missing] = await check_table(client, name)
+    options = options_of(missing.splitlines()[-1])
+
+    await client.update_table(
+        TableName=options["--table-name"],
+        AttributeDefinitions=json.loads(options["--attribute-definitions"]),
+        GlobalSecondaryIndexUpdates=json.loads(options["--global-secondary-index-updates"]),
+    )
+
+    assert await definition_of_index(client, name) == await definition_of_index(client, table_name)
+
+
+async def test_command_that_adds_the_index_gives_it_the_throughput_of_a_provisioned_table() -> None:
+    throughput = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 3, "NumberOfDecreasesToday": 0}
+    table = Described(GlobalSecondaryIndexes=[], ProvisionedThroughput=throughput)
+
+    [missing] = await check_table(table, "music items")  # type: ignore[arg-type]
+
+    options = options_of(missing.splitlines()[-1])
+    [update] = json.loads(options["--global-secondary-index-updates"])
+    assert options["--table-name"] == "music items"
+    assert update["Create"]["ProvisionedThroughput"] == {"ReadCapacityUnits": 5, "WriteCapacityUnits": 3}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "told"),
+    [
+        ({"IndexStatus": "CREATING"}, "is CREATING"),
+        ({"Projection": {"ProjectionType": "KEYS_ONLY"}}, "does not project playlist_name, playlist_version"),
+        (
+            {"Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": PROJECTED[:3]}},
+            "does not project updated_at",
+        ),
+    ],
+)
+async def test_index_that_cannot_list_all_is_told(attributes: Any, told: str) -> None:
+    table = Described(GlobalSecondaryIndexes=[{**OWNER_INDEX, **attributes}])
+
+    [sentence] = await check_table(table, "music_items")  # type: ignore[arg-type]
+
+    assert told in sentence
+
+
+async def test_index_that_projects_everything_lacks_nothing() -> None:
+    table = Described(GlobalSecondaryIndexes=[{**OWNER_INDEX, "Projection": {"ProjectionType": "ALL"}}])
+
+    assert await check_table(table, "music_items") == []  # type: ignore[arg-type]
 
 
 async def test_table_with_other_keys_is_refused(client: "DynamoDBClient") -> None:
@@ -44,12 +126,6 @@ async def test_table_with_other_keys_is_refused(client: "DynamoDBClient") -> Non
 
     with pytest.raises(TableUnusable, match="PLAYLISTS_TABLE_NAME"):
         await check_table(client, name)
-
-
-OWNER_KEYS = [
-    {"AttributeName": "playlist_owner", "KeyType": "HASH"},
-    {"AttributeName": "partition_key", "KeyType": "RANGE"},
-]
 
 
 class Described:
@@ -63,7 +139,7 @@ class Described:
             "AttributeDefinitions": [
                 {"AttributeName": name, "AttributeType": "S"} for name in (*keys, "playlist_owner")
             ],
-            "GlobalSecondaryIndexes": [{"IndexName": "playlist_owner_index", "KeySchema": OWNER_KEYS}],
+            "GlobalSecondaryIndexes": [OWNER_INDEX],
             **attributes,
         }
 
