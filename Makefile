@@ -14,7 +14,7 @@ run: .venv/run .venv-engine/run ## try the service: embedded DynamoDB, example p
 	@exec $(BIN)/playlists dev --port $(PORT)
 
 test: .venv/test .venv-engine/run ## the whole suite: on DynamoDB Local where Java and Maven are, else on the embedded engine
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto
 
 verify: .venv/test .venv-engine/run ## what needs more tools: the container files; the history load (Go, Java, Maven)
 	@$(BIN)/hadolint Dockerfile
