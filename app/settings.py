@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         default=16,
         ge=1,
         le=100,
-        description="How often an append is made anew at most, on what another writer left, before it is a conflict.",
+        description="Attempts at an append at most, each on what others left, before it is a conflict.",
     )
     max_connections: int = Field(
         default=64, ge=1, le=10_000, description="Connections to DynamoDB that one process keeps at most."

@@ -108,7 +108,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string"},
     },
     "Idempotency-Replayed": {
-        "description": "There if an earlier request with this Idempotency-Key had made the write.",
+        "description": "There if the write had been made under this Idempotency-Key before.",
         "schema": {"const": "true"},
     },
     "Accept": {

@@ -49,7 +49,7 @@ _EXAMPLE_TRACKS = ["ALBUM_1/TRACK_1", "ALBUM_2/TRACK_7"]
     ),
 )
 async def create_playlist(
-    body: Annotated[NewPlaylist, Depends(JsonBody(_NEW))], write: RequestWrite, playlists: Playlists
+    write: RequestWrite, body: Annotated[NewPlaylist, Depends(JsonBody(_NEW))], playlists: Playlists
 ) -> Response:
     """Create a playlist. The service makes its token, which sorts by time.
 
@@ -119,8 +119,8 @@ async def get_playlist(
 async def edit_playlist(
     playlist_token: PlaylistToken,
     preconditions: RequestPreconditions,
-    body: Annotated[PlaylistMergePatch | PlaylistJsonPatch, Depends(JsonBody(_PATCH))],
     write: RequestWrite,
+    body: Annotated[PlaylistMergePatch | PlaylistJsonPatch, Depends(JsonBody(_PATCH))],
     playlists: Playlists,
 ) -> Response:
     """Rename a playlist or edit its tracks, all or nothing.
@@ -158,8 +158,8 @@ async def edit_playlist(
 async def put_playlist(
     playlist_token: PlaylistToken,
     preconditions: RequestPreconditions,
-    body: Annotated[PlaylistReplacement, Depends(JsonBody(_REPLACEMENT))],
     write: RequestWrite,
+    body: Annotated[PlaylistReplacement, Depends(JsonBody(_REPLACEMENT))],
     playlists: Playlists,
 ) -> Response:
     """Create a playlist under a token that you choose, or replace its name and tracks.

@@ -24,6 +24,7 @@ router = APIRouter(prefix="/playlists/{playlist_token}/plays", tags=["playlists"
             "body-too-large",
             "idempotency-key-reused",
             "invalid-request",
+            "unwritable-item",
             "read-only-region",
             "outcome-unknown",
         ),

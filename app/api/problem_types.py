@@ -136,8 +136,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             "idempotency-key-reused",
             422,
             "Idempotency key reused",
-            "This `Idempotency-Key` came with another request before: another method, path or body. Nothing was "
-            "written. Use a new key for a new change, and send a repeat exactly as the first time.",
+            "This `Idempotency-Key` came with another request on this playlist before: another method, path or body. "
+            "Nothing was written. Use a new key for a new change, and send a repeat exactly as the first time.",
         ),
         ProblemType(
             "precondition-required",

@@ -43,7 +43,8 @@ MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = "1"
 _KEYED_ADVICE = (
     "Or send the same request with the same Idempotency-Key again: it is not made twice while the key is known, which "
-    "it is for the last 16 writes of the playlist, until another program puts it anew (for plays: ten minutes)."
+    "it is for the last 16 writes of the playlist (fewer where it nears 400 KB), until another program puts it anew; "
+    "for plays it is for ten minutes."
 )
 
 _log = logging.getLogger("app.problems")
@@ -141,7 +142,7 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
             headers = {"Retry-After": _RETRY_AFTER_SECONDS}
             _log.warning("request %s: storage unavailable: %s", request_id(request), error.cause)
         case OutcomeUnknown():
-            if "idempotency-key" in request.headers:
+            if "idempotency-key" in request.headers and request.method != "DELETE":
                 detail = f"{detail} {_KEYED_ADVICE}"
             _log.warning("request %s: outcome unknown: %s", request_id(request), error.cause)
     return problem(request, CODES[type(error)], detail, headers=headers, **members)

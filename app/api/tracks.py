@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from app.api.bodies import JsonBody
 from app.api.dependencies import Playlists, PlaylistToken, RequestPreconditions, RequestWrite
-from app.api.openapi import CONDITIONAL, OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
+from app.api.openapi import OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
 from app.api.responses import JSON, written_response
 from app.api.schemas import NewTracks
 
@@ -21,7 +21,15 @@ _NEW_TRACKS = {JSON: NewTracks}
     summary="Insert tracks",
     responses={
         200: playlist_answer("The playlist with the tracks; as it was if all were skipped.", repeatable=True),
-        **problems(*OF_ONE, *WITH_BODY, *CONDITIONAL, "patch-not-applicable", "duplicate-track"),
+        **problems(
+            *OF_ONE,
+            *WITH_BODY,
+            "edit-conflict",
+            "unwritable-item",
+            "precondition-failed",
+            "patch-not-applicable",
+            "duplicate-track",
+        ),
     },
     openapi_extra=request_body(
         _NEW_TRACKS,
@@ -37,8 +45,8 @@ _NEW_TRACKS = {JSON: NewTracks}
 async def insert_tracks(
     playlist_token: PlaylistToken,
     preconditions: RequestPreconditions,
-    body: Annotated[NewTracks, Depends(JsonBody(_NEW_TRACKS))],
     write: RequestWrite,
+    body: Annotated[NewTracks, Depends(JsonBody(_NEW_TRACKS))],
     playlists: Playlists,
 ) -> Response:
     """Insert tracks before `position`, or append them where there is none.

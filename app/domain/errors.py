@@ -15,7 +15,7 @@ PlaylistError
 │   ├── PlaylistExists         another writer created it first
 │   ├── PatchNotApplicable     the current state does not allow an operation
 │   ├── DuplicateTrack         a track is in the playlist already, and must not be twice
-│   └── UnwritableItem         the stored version cannot be counted up
+│   └── UnwritableItem         the stored version, or the play count, cannot be counted up
 ├── ReadOnlyRegion             writes of this global table are accepted in another Region
 ├── ListingUnavailable         the table has no index to list by
 ├── Throttled                  DynamoDB had no capacity; nothing was applied
@@ -159,10 +159,15 @@ class DuplicateTrack(Conflict):
 
 
 class UnwritableItem(Conflict):
-    def __init__(self, *, current: Playlist) -> None:
+    def __init__(
+        self,
+        *,
+        current: Playlist,
+        fault: str = "playlist_version is missing, not an integer, or at the end of its range, so no write can be "
+        "locked on it",
+    ) -> None:
         super().__init__(
-            "The stored playlist_version is missing, not an integer, or at the end of its range, so no "
-            "write can be locked on it. Whoever runs the table has to repair the item.",
+            f"The stored {fault}. Whoever runs the table has to repair the item.",
             current=current,
         )
 

@@ -5,6 +5,7 @@ StorageUnavailable say that it was not, OutcomeUnknown that nobody here knows.
 """
 
 import hashlib
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aiohttp import ClientConnectorError
@@ -23,7 +24,6 @@ from botocore.parsers import ResponseParserError
 
 from app.domain.errors import (
     IdempotencyKeyReused,
-    KeyedCountUnavailable,
     ListingUnavailable,
     OutcomeUnknown,
     PlaylistError,
@@ -32,7 +32,7 @@ from app.domain.errors import (
     StorageUnavailable,
     Throttled,
 )
-from app.store.items import ITEM_SIZE_LIMIT, AttributeValue, Condition, Item
+from app.store.items import ITEM_SIZE_LIMIT, NO_SUCH_ITEM, AttributeValue, Condition, Item
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
@@ -62,6 +62,7 @@ CREDENTIALS_ERRORS = (
     SSOError,
     TokenRetrievalError,
 )
+_WRONG_OPERAND = "An operand in the update expression has an incorrect data type"
 # ResponseParserError is no BotoCoreError: an answer that is not DynamoDB's.
 _CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 
@@ -76,6 +77,14 @@ class ConditionFailed(Exception):
         super().__init__("the condition did not hold")
         self.item = item
         self.uncertain = False
+
+
+class NotANumber(Exception):
+    """What was to be added to is no number; nothing was added."""
+
+
+class NoTransactions(Exception):
+    """The table takes no TransactWriteItems, as global tables with multi-Region strong consistency do not."""
 
 
 class DynamoDBTable:
@@ -152,7 +161,7 @@ class DynamoDBTable:
             _raise_write_failure(error)
 
     async def increment(self, partition_key: str, sort_key: str, attribute: str) -> int:
-        """Add 1 to a number, 0 where there is none; returns the sum. Raises OutcomeUnknown."""
+        """Add 1 to a number, 0 where there is none; returns the sum. Raises NotANumber, OutcomeUnknown."""
         try:
             answer = await self._client.update_item(
                 TableName=self._table_name,
@@ -163,14 +172,14 @@ class DynamoDBTable:
             )
         except _CALL_ERRORS as error:
             _raise_write_failure(error)
-        return int(answer["Attributes"][attribute]["N"])
+        return whole_number(answer["Attributes"][attribute])  # type: ignore[arg-type]
 
     async def increment_once(self, partition_key: str, sort_key: str, attribute: str, *, once: bytes) -> None:
         """Add 1 to a number, unless that was done under the name `once` in the last ten minutes.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-        Raises OutcomeUnknown, IdempotencyKeyReused if the name was used for another addition,
-        KeyedCountUnavailable if the table has no transactions.
+        Raises NotANumber, OutcomeUnknown, IdempotencyKeyReused if the name was used for another
+        addition, NoTransactions.
         """
         update = {
             "TableName": self._table_name,
@@ -178,16 +187,36 @@ class DynamoDBTable:
             **_ADD_ONE,
             "ExpressionAttributeNames": {"#number": attribute},
         }
+        # 36 characters at most. DynamoDB knows it for all tables of the account.
+        token = hashlib.sha256(self._table_name.encode() + once).hexdigest()[:32]
+        await self._transact([{"Update": update}], ClientRequestToken=token)
+
+    async def delete_item_without(self, partition_key: str, sort_key: str, *, other_sort_key: str) -> None:
+        """Delete an item if there is none under the other sort key.
+
+        Raises ConditionFailed, OutcomeUnknown, NoTransactions.
+        """
+        check = {
+            "TableName": self._table_name,
+            "Key": _key(partition_key, other_sort_key),
+            "ConditionExpression": NO_SUCH_ITEM.expression,
+        }
+        delete = {"TableName": self._table_name, "Key": _key(partition_key, sort_key)}
+        await self._transact([{"ConditionCheck": check}, {"Delete": delete}])
+
+    async def _transact(self, writes: list[dict[str, Any]], **options: Any) -> None:
         try:
-            await self._client.transact_write_items(
-                TransactItems=[{"Update": update}],  # type: ignore[typeddict-item]
-                # 36 characters at most. DynamoDB knows it for all tables of the account.
-                ClientRequestToken=hashlib.sha256(self._table_name.encode() + once).hexdigest()[:32],
-            )
+            await self._client.transact_write_items(TransactItems=writes, **options)  # type: ignore[arg-type]
         except _CALL_ERRORS as error:
             if isinstance(error, ClientError):
                 _raise_transaction_failure(error)
             _raise_write_failure(error)
+
+
+def whole_number(attribute: AttributeValue | None) -> int:
+    """The integer part of a number; 0 where there is none, or none that is a number."""
+    number = (attribute or {}).get("N")
+    return 0 if number is None else int(Decimal(number))
 
 
 _ADD_ONE: Any = {"UpdateExpression": "ADD #number :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
@@ -217,11 +246,17 @@ def _raise_transaction_failure(error: ClientError) -> None:
         case "TransactionCanceledException":
             # Nothing was applied; the reasons say why.
             reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+            if "ConditionalCheckFailed" in reasons:
+                raise ConditionFailed(None) from error
+            if "ValidationError" in reasons:
+                raise NotANumber from error
             if reasons & {"ThrottlingError", "ProvisionedThroughputExceeded"}:
                 raise Throttled from error
             raise StorageUnavailable(f"transaction cancelled: {reasons}", passing="TransactionConflict" in reasons)
-        case "ValidationException" | "UnknownOperationException":
-            raise KeyedCountUnavailable from error
+        case "ValidationException" if _WRONG_OPERAND not in _message(error):
+            raise NoTransactions from error
+        case "UnknownOperationException":
+            raise NoTransactions from error
 
 
 def _start(after: Item | None) -> dict[str, Any]:
@@ -238,6 +273,8 @@ def _raise_read_failure(error: Exception) -> NoReturn:
 def _raise_write_failure(error: Exception) -> NoReturn:
     if isinstance(error, ClientError) and _code(error) == "ConditionalCheckFailedException":
         raise ConditionFailed(error.response.get("Item")) from error
+    if isinstance(error, ClientError) and _WRONG_OPERAND in _message(error):
+        raise NotANumber from error
     failure = _failure(error, written=True)
     if failure is None:
         raise error

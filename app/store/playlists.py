@@ -50,8 +50,8 @@ _MOST_LOOKED_AT = 1_000
 class Written:
     """What came of a write: the playlist after it, and whether the write made it.
 
-    `is_repeat`: the write was made before, under the same idempotency key, and nothing was written
-    now; `playlist` is the current state then.
+    `is_repeat`: the write was made under the same idempotency key by an earlier request, or by an
+    earlier attempt at this one before others wrote; `playlist` is the current state then.
     """
 
     playlist: Playlist
@@ -167,20 +167,18 @@ class PlaylistRepository:
             raise
 
     async def delete(self, playlist_token: str, *, preconditions: Preconditions = NO_PRECONDITIONS) -> None:
-        """Delete the playlist, and its play counter, if nobody wrote since it was read.
+        """Delete the playlist if nobody wrote since it was read, and then its play counter.
 
         Raises PlaylistNotFound, what `preconditions` raise, EditConflict, UnwritableItem.
         """
         deadline = self._writing_deadline()
-        stored = await self._load(playlist_token, deadline)
-        preconditions.check(stored.playlist)
-        if stored.playlist.playlist_version is None:
-            raise UnwritableItem(current=stored.playlist)
         try:
-            await self._remove(stored, deadline)
-        except _WriteLost as lost:
-            raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
-        await self._counters.remove(playlist_token, deadline)
+            await self._delete(playlist_token, preconditions, deadline)
+        except PlaylistNotFound:
+            # A deletion that was cut off may have left it.
+            await self._counters.remove_left_behind(playlist_token, deadline)
+            raise
+        await self._counters.remove_left_behind(playlist_token, deadline)
 
     def _writing_deadline(self) -> Deadline:
         self._table.check_accepts_writes()
@@ -264,6 +262,16 @@ class PlaylistRepository:
             raise OutcomeUnknown(unknown.cause, advice=advice) from unknown
         return replace(written, is_new=True)
 
+    async def _delete(self, playlist_token: str, preconditions: Preconditions, deadline: Deadline) -> None:
+        stored = await self._load(playlist_token, deadline)
+        preconditions.check(stored.playlist)
+        if stored.playlist.playlist_version is None:
+            raise UnwritableItem(current=stored.playlist)
+        try:
+            await self._remove(stored, deadline)
+        except _WriteLost as lost:
+            raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
+
     async def _save(
         self, successor: StoredPlaylist, *, read: StoredPlaylist | None, write: LogicalWrite, deadline: Deadline
     ) -> Written:
@@ -285,8 +293,10 @@ class PlaylistRepository:
             return Written(successor.playlist)
         met, uncertain = failed
         if met is not None and write.is_among(met.recent_writes):
-            # With a key, it may be another copy of the request that wrote, from another base than ours.
-            return Written(met.playlist, is_repeat=True) if write.is_keyed else Written(successor.playlist)
+            if not write.is_keyed or met.item == successor.item:
+                return Written(successor.playlist)
+            # It may be another copy of the request that wrote, from another base than ours.
+            return Written(met.playlist, is_repeat=True)
         if uncertain and (met is None or read is None or not met.rules_out_write_from(read)):
             raise OutcomeUnknown("the condition failed, and the item cannot tell whether an attempt was applied")
         raise _WriteLost(met)

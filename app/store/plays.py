@@ -4,11 +4,31 @@ A counter is not locked on a version: DynamoDB adds to it ("Atomic counters" in 
 and in Tempest's), so that a play never makes a rename conflict, nor a rename a play.
 """
 
-from app.domain.errors import OutcomeUnknown, PlaylistNotFound, StorageUnavailable, Throttled
+import logging
+
+from app.domain.errors import (
+    KeyedCountUnavailable,
+    OutcomeUnknown,
+    PlaylistNotFound,
+    StorageUnavailable,
+    Throttled,
+    UnwritableItem,
+)
 from app.domain.idempotency import LogicalWrite
+from app.domain.playlist import Playlist
 from app.store.attempts import Attempts, Deadline
-from app.store.dynamodb import ConditionFailed, DynamoDBTable
-from app.store.items import PARTITION_KEY_SIZE_LIMIT, PLAY_COUNT, PLAYLIST_SORT_KEY, PLAYS_SORT_KEY, Condition, Item
+from app.store.dynamodb import ConditionFailed, DynamoDBTable, NotANumber, NoTransactions, whole_number
+from app.store.items import (
+    PARTITION_KEY_SIZE_LIMIT,
+    PLAY_COUNT,
+    PLAYLIST_SORT_KEY,
+    PLAYS_SORT_KEY,
+    Condition,
+    Item,
+    StoredPlaylist,
+)
+
+_log = logging.getLogger("app.plays")
 
 
 class PlayCounters:
@@ -22,8 +42,8 @@ class PlayCounters:
     async def get(self, playlist_token: str) -> int:
         """How often the playlist was played. Raises PlaylistNotFound."""
         deadline = self._attempts.deadline()
-        await self._check_playlist(playlist_token, deadline)
-        return _play_count(await self._read(playlist_token, deadline))
+        await self._load_playlist(playlist_token, deadline)
+        return await self._read(playlist_token, deadline)
 
     async def count(self, playlist_token: str, *, write: LogicalWrite) -> int:
         """Count one play; returns how many there are now.
@@ -31,50 +51,37 @@ class PlayCounters:
         With an idempotency key it is counted once within DynamoDB's ten minutes, and repeated until
         the outcome is known; without one it is never repeated after an unknown outcome. Raises
         PlaylistNotFound, OutcomeUnknown, ReadOnlyRegion, IdempotencyKeyReused,
-        KeyedCountUnavailable.
+        KeyedCountUnavailable, UnwritableItem if the stored count is no number.
         """
         self._table.check_accepts_writes()
         deadline = self._attempts.deadline()
-        await self._check_playlist(playlist_token, deadline)
-        once = write.caller_and_key
-        if once is None:
-            play_count = await self._add_one(playlist_token, deadline)
-        else:
-            await self._attempts.write(
-                lambda: self._table.increment_once(playlist_token, PLAYS_SORT_KEY, PLAY_COUNT, once=once),
-                deadline,
-            )
-            play_count = await self._count_after(playlist_token, deadline)
+        playlist = await self._load_playlist(playlist_token, deadline)
+        try:
+            if write.caller_and_key is None:
+                play_count = await self._add_one(playlist_token, deadline)
+            else:
+                play_count = await self._add_one_once(playlist_token, write.caller_and_key, deadline)
+        except NotANumber as error:
+            raise UnwritableItem(current=playlist, fault="play_count is no number") from error
         if play_count == 1:
             await self._check_not_left_behind(playlist_token, deadline)
         return play_count
 
-    async def remove(self, playlist_token: str, deadline: Deadline) -> None:
-        """Delete the counter of a playlist that is gone, if that can be.
-
-        Where it cannot, the counter is left behind: nobody sees it, and the next playlist of that
-        token does not take it over.
-        """
-        try:
-            await self._attempts.write(lambda: self._table.delete_item(playlist_token, PLAYS_SORT_KEY, None), deadline)
-        except (Throttled, StorageUnavailable, OutcomeUnknown):
-            return
-
     async def remove_left_behind(self, playlist_token: str, deadline: Deadline) -> None:
-        """Delete the counter of an earlier playlist of this token, before there is a new one."""
-        item = await self._read(playlist_token, deadline)
-        if item is None or PLAY_COUNT not in item:
+        """Delete the counter if its playlist is gone; of one that is there, or there again, it is kept.
+
+        It is tried, not promised: a failure is logged, and the next deletion or creation of the
+        playlist tries again.
+        """
+        if len(playlist_token.encode()) > PARTITION_KEY_SIZE_LIMIT:
             return
-        # If others create the playlist and play it meanwhile, the counter is theirs and stays.
-        untouched = Condition(f"{PLAY_COUNT} = :read_count", {":read_count": item[PLAY_COUNT]})
         try:
-            await self._attempts.write(
-                lambda: self._table.delete_item(playlist_token, PLAYS_SORT_KEY, untouched), deadline
-            )
+            if await self._item(playlist_token, deadline) is not None:
+                await self._remove_without_playlist(playlist_token, deadline)
         except ConditionFailed:
             return
-        except OutcomeUnknown as unknown:
-            raise StorageUnavailable(unknown.cause) from unknown
+        except (Throttled, StorageUnavailable, OutcomeUnknown) as error:
+            _log.warning("the play counter of a deleted playlist may be left: %s", error)
 
     async def _add_one(self, playlist_token: str, deadline: Deadline) -> int:
         try:
@@ -84,35 +91,62 @@ class PlayCounters:
         except OutcomeUnknown as unknown:
             raise OutcomeUnknown(unknown.cause, advice="To count it again may count it twice.") from unknown
 
-    async def _count_after(self, playlist_token: str, deadline: Deadline) -> int:
-        """The count after one that was made; raises OutcomeUnknown if it cannot be read."""
+    async def _add_one_once(self, playlist_token: str, once: bytes, deadline: Deadline) -> int:
         try:
-            return _play_count(await self._read(playlist_token, deadline))
-        except (Throttled, StorageUnavailable) as error:
-            raise OutcomeUnknown("counted, and the count cannot be read", advice="It was counted.") from error
+            await self._attempts.write(
+                lambda: self._table.increment_once(playlist_token, PLAYS_SORT_KEY, PLAY_COUNT, once=once), deadline
+            )
+            return await self._read(playlist_token, deadline)
+        except NoTransactions as error:
+            raise KeyedCountUnavailable from error
+        except OutcomeUnknown as unknown:
+            raise OutcomeUnknown(unknown.cause, advice="Read the count.") from unknown
 
     async def _check_not_left_behind(self, playlist_token: str, deadline: Deadline) -> None:
         """Take back a first count that has made a counter after its playlist was deleted with the old one."""
         try:
-            await self._check_playlist(playlist_token, deadline)
+            await self._load_playlist(playlist_token, deadline)
         except PlaylistNotFound:
-            await self.remove(playlist_token, deadline)
+            await self.remove_left_behind(playlist_token, deadline)
             raise
         except (Throttled, StorageUnavailable):
             return
 
-    async def _check_playlist(self, playlist_token: str, deadline: Deadline) -> None:
+    async def _remove_without_playlist(self, playlist_token: str, deadline: Deadline) -> None:
+        """Delete the counter if there is no playlist; raises ConditionFailed if there is one."""
+        try:
+            await self._attempts.write(
+                lambda: self._table.delete_item_without(
+                    playlist_token, PLAYS_SORT_KEY, other_sort_key=PLAYLIST_SORT_KEY
+                ),
+                deadline,
+            )
+        except NoTransactions:
+            # The counter is read before the playlist: if it is of a playlist that is made after that, plays of
+            # it are added, and the count that was read does not stand any more.
+            counter = await self._item(playlist_token, deadline)
+            try:
+                await self._load_playlist(playlist_token, deadline)
+            except PlaylistNotFound:
+                await self._remove_as_read(playlist_token, counter or {}, deadline)
+
+    async def _remove_as_read(self, playlist_token: str, counter: Item, deadline: Deadline) -> None:
+        if PLAY_COUNT not in counter:
+            return
+        as_read = Condition(f"{PLAY_COUNT} = :read_count", {":read_count": counter[PLAY_COUNT]})
+        await self._attempts.write(lambda: self._table.delete_item(playlist_token, PLAYS_SORT_KEY, as_read), deadline)
+
+    async def _load_playlist(self, playlist_token: str, deadline: Deadline) -> Playlist:
         if len(playlist_token.encode()) > PARTITION_KEY_SIZE_LIMIT:
             raise PlaylistNotFound(playlist_token)
-        playlist = await self._attempts.read(lambda: self._table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline)
-        if playlist is None:
+        item = await self._attempts.read(lambda: self._table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline)
+        if item is None:
             raise PlaylistNotFound(playlist_token)
+        return StoredPlaylist.from_item(item).playlist
 
-    async def _read(self, playlist_token: str, deadline: Deadline) -> Item | None:
+    async def _read(self, playlist_token: str, deadline: Deadline) -> int:
+        """The count; zero where nothing was ever counted, or another program has put what is no number."""
+        return whole_number((await self._item(playlist_token, deadline) or {}).get(PLAY_COUNT))
+
+    async def _item(self, playlist_token: str, deadline: Deadline) -> Item | None:
         return await self._attempts.read(lambda: self._table.get_item(playlist_token, PLAYS_SORT_KEY), deadline)
-
-
-def _play_count(item: Item | None) -> int:
-    """Zero where nothing was ever counted, or another program has put what is no number."""
-    number = ((item or {}).get(PLAY_COUNT) or {}).get("N")
-    return 0 if number is None else int(float(number))

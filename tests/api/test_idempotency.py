@@ -186,6 +186,12 @@ async def test_malformed_key_is_400(http: httpx2.AsyncClient, created: httpx2.Re
     assert "Idempotency-Key" in response.json()["detail"]
 
 
+async def test_malformed_key_comes_before_an_invalid_body(http: httpx2.AsyncClient) -> None:
+    response = await send(http, {**RENAME, "json": {"playlist_name": ""}}, **{"Idempotency-Key": "a b"})
+
+    assert code_of(response) == (400, "malformed-request")
+
+
 async def test_two_keys_are_400(http: httpx2.AsyncClient, created: httpx2.Response) -> None:
     response = await http.patch(
         "/playlists/p1",

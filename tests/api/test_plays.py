@@ -7,7 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.domain.errors import KeyedCountUnavailable
+from app.store.dynamodb import NoTransactions
+from app.store.items import Condition, Item
 from tests.api.test_playlists import MINE, code_of
 from tests.conftest import Interruptions
 from tests.writers import OtherProgram
@@ -37,15 +38,19 @@ async def test_plays_at_once_are_all_counted(http: httpx2.AsyncClient, created: 
 
 
 async def test_play_between_read_and_write_of_a_rename_is_no_conflict(
-    http: httpx2.AsyncClient, created: httpx2.Response, interruptions: Interruptions, client: Any, table_name: str
+    http: httpx2.AsyncClient, created: httpx2.Response, interruptions: Interruptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counting: list[asyncio.Task[httpx2.Response]] = []
-    interruptions.before_write = lambda: counting.append(asyncio.ensure_future(http.post(PLAYS)))
+    put_item = interruptions.put_item
+
+    async def play_and_put(item: Item, condition: Condition) -> None:
+        assert (await http.post(PLAYS)).json()["play_count"] == 1
+        await put_item(item, condition)
+
+    monkeypatch.setattr(interruptions, "put_item", play_and_put)
 
     renamed = await http.patch("/playlists/p1", json={"playlist_name": "New"})
 
-    assert (await counting[0]).json()["play_count"] == 1
-    assert renamed.json()["playlist_version"] == 2
+    assert (renamed.status_code, renamed.json()["playlist_version"]) == (200, 2)
     assert (await http.get(PLAYS)).json()["play_count"] == 1
 
 
@@ -94,20 +99,98 @@ async def test_counter_that_was_left_behind_is_not_taken_over(
     assert (await http.get(PLAYS)).json()["play_count"] == 0
 
 
-async def test_counter_that_a_rival_has_begun_meanwhile_is_kept(
-    http: httpx2.AsyncClient, interruptions: Interruptions, other_program: OtherProgram
+async def test_repeated_creation_keeps_the_counter(http: httpx2.AsyncClient) -> None:
+    created = await http.post("/playlists", json=MINE, headers=KEY)
+    plays = created.headers["location"] + "/plays"
+    await http.post(plays)
+
+    await http.post("/playlists", json=MINE, headers=KEY)
+
+    assert (await http.get(plays)).json()["play_count"] == 1
+
+
+COUNTER = {"partition_key": {"S": "p1"}, "sort_key": {"S": "PLAYS_"}}
+
+
+class TestRivals:
+    """Another client creates the playlist and plays it in the gaps of ours, with and without transactions."""
+
+    @pytest.fixture(params=[True, False], ids=["transactions", "no transactions"])
+    def transactions(
+        self, request: pytest.FixtureRequest, interruptions: Interruptions, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def refuse(*_: Any, **__: Any) -> None:
+            raise NoTransactions
+
+        if not request.param:
+            monkeypatch.setattr(interruptions, "delete_item_without", refuse)
+
+    @pytest.mark.parametrize("left", [{}, {"play_count": {"N": "7"}}], ids=["no counter", "counter left behind"])
+    @pytest.mark.parametrize("read", ["INFO_", "PLAYS_"])
+    async def test_counter_of_a_rivals_playlist_is_kept_by_a_put_that_loses_to_it(
+        self,
+        http: httpx2.AsyncClient,
+        transactions: None,
+        interruptions: Interruptions,
+        other_program: OtherProgram,
+        monkeypatch: pytest.MonkeyPatch,
+        left: Item,
+        read: str,
+    ) -> None:
+        if left:
+            other_program.put({**COUNTER, **left})
+
+        def create_and_play() -> None:
+            other_program.put_playlist("p1")
+            other_program.put({**COUNTER, "play_count": {"N": "1"}})
+
+        once_after_a_read(interruptions, read, create_and_play, monkeypatch)
+
+        assert code_of(await http.put("/playlists/p1", json=MINE)) == (409, "playlist-exists")
+        assert (await http.get(PLAYS)).json()["play_count"] == 1
+
+    async def test_counter_of_a_playlist_that_is_made_anew_is_kept_by_the_deletion_of_the_old_one(
+        self,
+        http: httpx2.AsyncClient,
+        created: httpx2.Response,
+        transactions: None,
+        interruptions: Interruptions,
+        other_program: OtherProgram,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        await http.post(PLAYS)
+
+        def create_and_play() -> None:
+            other_program.put_playlist("p1")
+            other_program.put({**COUNTER, "play_count": {"N": "2"}})
+
+        once_after_a_read(interruptions, "PLAYS_", create_and_play, monkeypatch)
+
+        assert (await http.delete("/playlists/p1")).status_code == 204
+        assert (await http.get(PLAYS)).json()["play_count"] == 2
+
+    async def test_counter_that_a_deletion_has_left_is_taken_by_the_next(
+        self, http: httpx2.AsyncClient, transactions: None, other_program: OtherProgram
+    ) -> None:
+        other_program.put({**COUNTER, "play_count": {"N": "7"}})
+
+        assert code_of(await http.delete("/playlists/p1")) == (404, "playlist-not-found")
+        assert other_program.read("p1", "PLAYS_") is None
+
+
+def once_after_a_read(
+    table: Interruptions, sort_key: str, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counter = {"partition_key": {"S": "p1"}, "sort_key": {"S": "PLAYS_"}}
-    other_program.put({**counter, "play_count": {"N": "7"}})
+    """Act right after the first read of the item."""
+    get_item, acts = table.get_item, [act]
 
-    def create_and_play() -> None:
-        other_program.put_playlist("p1")
-        other_program.put({**counter, "play_count": {"N": "1"}})
+    async def get_and_act(partition_key: str, read_key: str) -> Item | None:
+        item = await get_item(partition_key, read_key)
+        if read_key == sort_key and acts:
+            acts.pop()()
+        return item
 
-    interruptions.before_write = create_and_play
-
-    assert code_of(await http.put("/playlists/p1", json=MINE)) == (409, "playlist-exists")
-    assert (await http.get(PLAYS)).json()["play_count"] == 1
+    monkeypatch.setattr(table, "get_item", get_and_act)
 
 
 async def test_play_with_a_key_is_counted_once(http: httpx2.AsyncClient, created: httpx2.Response) -> None:
@@ -141,7 +224,7 @@ async def test_table_without_transactions_refuses_a_key_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def refuse(*_: Any, **__: Any) -> None:
-        raise KeyedCountUnavailable
+        raise NoTransactions
 
     monkeypatch.setattr(interruptions, "increment_once", refuse)
 
@@ -174,9 +257,30 @@ class TestOtherWriters:
         assert (await http.post(PLAYS)).json()["play_count"] == 2
 
     @pytest.mark.parametrize("count", [{"S": "many"}, {"NULL": True}])
-    async def test_count_that_is_no_number_reads_as_zero(
-        self, http: httpx2.AsyncClient, created: httpx2.Response, other_program: OtherProgram, count: Any
+    @pytest.mark.parametrize("headers", [{}, KEY], ids=["no key", "key"])
+    async def test_count_that_is_no_number_reads_as_zero_and_is_not_counted_up(
+        self,
+        http: httpx2.AsyncClient,
+        created: httpx2.Response,
+        other_program: OtherProgram,
+        count: Any,
+        headers: dict[str, str],
     ) -> None:
-        other_program.put({"partition_key": {"S": "p1"}, "sort_key": {"S": "PLAYS_"}, "play_count": count})
+        other_program.put({**COUNTER, "play_count": count})
 
+        counted = await http.post(PLAYS, headers=headers)
+
+        assert code_of(counted) == (409, "unwritable-item")
+        assert "play_count" in counted.json()["detail"]
         assert (await http.get(PLAYS)).json()["play_count"] == 0
+
+    @pytest.mark.parametrize(
+        ("stored", "counted"), [("1.5", 2), (str(2**53), 2**53 + 1), ("12345678901234567890", 12345678901234567891)]
+    )
+    async def test_count_of_any_size_is_counted_up(
+        self, http: httpx2.AsyncClient, created: httpx2.Response, other_program: OtherProgram, stored: str, counted: int
+    ) -> None:
+        other_program.put({**COUNTER, "play_count": {"N": stored}})
+
+        assert (await http.post(PLAYS)).json()["play_count"] == counted
+        assert (await http.get(PLAYS)).json()["play_count"] == counted

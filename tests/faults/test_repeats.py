@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.domain.errors import Conflict, OutcomeUnknown, PlaylistError, StorageUnavailable, Throttled
+from app.domain.errors import Conflict, OutcomeUnknown, StorageUnavailable, Throttled
 from app.domain.idempotency import LogicalWrite
 from app.domain.patch import TrackInsertion
 from app.settings import Settings
@@ -13,7 +13,7 @@ from app.store.attempts import Attempts
 from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
 from tests.faults.proxy import APPLIED_AND_LOST, NOT_APPLIED_AND_UNKNOWN, Fault, FaultProxy, RandomPlan, Script
-from tests.faults.test_outcomes import LOST, MINE
+from tests.faults.test_outcomes import LOST, MINE, renamed
 
 UNKNOWN = pytest.mark.parametrize("fault", [*APPLIED_AND_LOST, *NOT_APPLIED_AND_UNKNOWN], ids=lambda fault: fault.name)
 
@@ -69,15 +69,31 @@ async def test_keyed_creation_whose_answer_was_lost_makes_one_playlist(
 ) -> None:
     write = keyed("k1")
     assert write.playlist_token is not None
-    proxy.plan = Script([fault] * 3, reads=Fault.ERROR_BEFORE)
-    with pytest.raises(PlaylistError):
+    lost = Script([fault])
+    # The counter is looked for first; the read that would settle what became of the write fails.
+    proxy.plan = lambda operation, content: Fault.ERROR_BEFORE if proxy.writes_seen else lost(operation, content)
+    with pytest.raises(OutcomeUnknown):
         await faulty.create(write.playlist_token, MINE, playlist_owner="me", write=write)
     proxy.plan = Script([])
 
     again = await faulty.create(write.playlist_token, MINE, playlist_owner="me", write=write)
 
+    assert again.is_repeat
     assert again.playlist == await playlists.get(write.playlist_token)
     assert again.playlist.playlist_version == 1
+
+
+@LOST
+async def test_keyed_write_whose_answer_was_lost_is_no_repeat_if_the_request_itself_finds_it(
+    faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
+) -> None:
+    await playlists.create("p1", MINE, playlist_owner="me")
+    proxy.plan = Script([fault])
+
+    written = await faulty.update("p1", renamed, write=keyed("k1"))
+
+    assert not written.is_repeat
+    assert written.playlist == await playlists.get("p1")
 
 
 @UNKNOWN

@@ -12,13 +12,21 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from app.domain.errors import ListingUnavailable, OutcomeUnknown, PlaylistTooLarge, StorageUnavailable, Throttled
+from app.domain.errors import (
+    IdempotencyKeyReused,
+    ListingUnavailable,
+    OutcomeUnknown,
+    PlaylistTooLarge,
+    StorageUnavailable,
+    Throttled,
+)
 from app.settings import load_settings
 from app.store.client import open_client
-from app.store.dynamodb import ConditionFailed, DynamoDBTable
+from app.store.dynamodb import ConditionFailed, DynamoDBTable, NotANumber, NoTransactions
 from app.store.embedded import free_port
 from app.store.items import NO_SUCH_ITEM, owned_by
 
+WRONG_OPERAND = "An operand in the update expression has an incorrect data type"
 ITEM = {"partition_key": {"S": "p1"}, "sort_key": {"S": "INFO_"}}
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -141,6 +149,45 @@ async def test_write_whose_answer_was_lost_has_an_unknown_outcome_and_a_read_has
             await table.delete_item("p1", "INFO_", NO_SUCH_ITEM)
         with pytest.raises(StorageUnavailable):
             await table.get_item("p1", "INFO_")
+
+
+def cancelled(*reasons: str) -> Answer:
+    body = {
+        "__type": "x#TransactionCanceledException",
+        "CancellationReasons": [{"Code": reason, "Message": ""} for reason in reasons],
+    }
+    return answering(400, body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (cancelled("None", "ConditionalCheckFailed"), ConditionFailed),
+        (cancelled("TransactionConflict"), StorageUnavailable),
+        (cancelled("ThrottlingError"), Throttled),
+        (cancelled("ProvisionedThroughputExceeded"), Throttled),
+        (cancelled("ValidationError"), NotANumber),
+        (refusing("IdempotentParameterMismatchException"), IdempotencyKeyReused),
+        (refusing("ValidationException", "Transactions are not supported"), NoTransactions),
+        (refusing("ValidationException", WRONG_OPERAND), NotANumber),
+        (refusing("TransactionInProgressException"), StorageUnavailable),
+        (refusing("ProvisionedThroughputExceededException"), Throttled),
+        (answering(500, {"__type": "x#InternalServerError"}), OutcomeUnknown),
+        (reset, OutcomeUnknown),
+    ],
+)
+async def test_failed_transaction_is_told_by_its_reason(
+    endpoint_url: str, answer: Answer, error: type[Exception]
+) -> None:
+    async with table_behind(answer) as table:
+        with pytest.raises(error):
+            await table.increment_once("p1", "PLAYS_", "play_count", once=b"k1")
+
+
+async def test_addition_to_what_is_no_number_is_told(endpoint_url: str) -> None:
+    async with table_behind(refusing("ValidationException", WRONG_OPERAND)) as table:
+        with pytest.raises(NotANumber):
+            await table.increment("p1", "PLAYS_", "play_count")
 
 
 async def test_dynamodbs_own_refusal_of_the_size_is_too_large(endpoint_url: str) -> None:
