@@ -327,7 +327,7 @@ class InvalidRequestProblem(Problem):
 
 class PlayCount(BaseModel):
     playlist_token: str
-    play_count: int = Field(ge=0)
+    play_count: int
 
 
 class Liveness(BaseModel):

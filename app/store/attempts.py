@@ -19,6 +19,8 @@ Answer = TypeVar("Answer")
 # What is left of a request's time for the read that settles an unknown outcome.
 _SHARE_FOR_SETTLING = 0.2
 _LONGEST_DELAY_SECONDS = 1.0
+# Doublings of the back-off between appends: with more, the deadline ends them before their number does.
+_STEEPEST_APPEND = 4
 _BUDGET_EARNED_BY_SUCCESS = 0.1
 
 
@@ -104,7 +106,7 @@ class Attempts:
 
         Costs nothing of the budget: the table serves, and one of the writers got through.
         """
-        return attempt < self._most_appends and await self._waited(attempt, deadline)
+        return attempt < self._most_appends and await self._waited(min(attempt, _STEEPEST_APPEND), deadline)
 
     async def _read_once(self, call: Callable[[], Awaitable[Answer]], until: float) -> Answer:
         try:

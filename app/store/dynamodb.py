@@ -62,7 +62,6 @@ CREDENTIALS_ERRORS = (
     SSOError,
     TokenRetrievalError,
 )
-_WRONG_OPERAND = "An operand in the update expression has an incorrect data type"
 # ResponseParserError is no BotoCoreError: an answer that is not DynamoDB's.
 _CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 
@@ -80,7 +79,7 @@ class ConditionFailed(Exception):
 
 
 class NotANumber(Exception):
-    """What was to be added to is no number; nothing was added."""
+    """What was to be added to is no number, or the sum is none that DynamoDB can hold; nothing was added."""
 
 
 class NoTransactions(Exception):
@@ -171,6 +170,9 @@ class DynamoDBTable:
                 ReturnValues="UPDATED_NEW",
             )
         except _CALL_ERRORS as error:
+            # Nothing else in the request can be wrong: the sum has too many digits, or there is no number.
+            if isinstance(error, ClientError) and _code(error) == "ValidationException":
+                raise NotANumber from error
             _raise_write_failure(error)
         return whole_number(answer["Attributes"][attribute])  # type: ignore[arg-type]
 
@@ -253,9 +255,9 @@ def _raise_transaction_failure(error: ClientError) -> None:
             if reasons & {"ThrottlingError", "ProvisionedThroughputExceeded"}:
                 raise Throttled from error
             raise StorageUnavailable(f"transaction cancelled: {reasons}", passing="TransactionConflict" in reasons)
-        case "ValidationException" if _WRONG_OPERAND not in _message(error):
-            raise NoTransactions from error
-        case "UnknownOperationException":
+        case "ValidationException" if "transact" not in _message(error).lower():
+            raise NotANumber from error
+        case "ValidationException" | "UnknownOperationException":
             raise NoTransactions from error
 
 
@@ -273,8 +275,6 @@ def _raise_read_failure(error: Exception) -> NoReturn:
 def _raise_write_failure(error: Exception) -> NoReturn:
     if isinstance(error, ClientError) and _code(error) == "ConditionalCheckFailedException":
         raise ConditionFailed(error.response.get("Item")) from error
-    if isinstance(error, ClientError) and _WRONG_OPERAND in _message(error):
-        raise NotANumber from error
     failure = _failure(error, written=True)
     if failure is None:
         raise error

@@ -106,6 +106,12 @@ class StoredPlaylist:
         return _strings(self.item.get("recent_writes"))
 
     @property
+    def shows_all_tracks(self) -> bool:
+        """Whether the tracks that were read are all that the item holds of them."""
+        tracks = self.item.get("track_tokens")
+        return tracks is None or tracks == _string_list(self.playlist.track_tokens)
+
+    @property
     def names_a_write(self) -> bool:
         """Whether a condition on this state names one write, and not only a number that may come again."""
         return _head(self.item.get("recent_writes")) is not None

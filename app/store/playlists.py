@@ -214,6 +214,11 @@ class PlaylistRepository:
                 return Written(stored.playlist)
             if not stored.playlist.has_next_version:
                 raise UnwritableItem(current=stored.playlist)
+            if changed.track_tokens != stored.playlist.track_tokens and not stored.shows_all_tracks:
+                raise UnwritableItem(
+                    current=stored.playlist,
+                    fault="track_tokens holds what is no string, and that would be lost",
+                )
             # Write.
             successor = stored.followed_by(changed, write_token=write.token, written_at=_now())
             try:

@@ -62,7 +62,7 @@ class PlayCounters:
             else:
                 play_count = await self._add_one_once(playlist_token, write.caller_and_key, deadline)
         except NotANumber as error:
-            raise UnwritableItem(current=playlist, fault="play_count is no number") from error
+            raise UnwritableItem(current=playlist, fault="play_count cannot be counted up") from error
         if play_count == 1:
             await self._check_not_left_behind(playlist_token, deadline)
         return play_count

@@ -68,10 +68,13 @@ async def test_repeat_is_found_before_preconditions_are_judged(
     assert again.headers["etag"] == first.headers["etag"]
 
 
-async def test_key_in_quotes_is_the_same_key(http: httpx2.AsyncClient, created: httpx2.Response) -> None:
+@pytest.mark.parametrize("key", ['"k1"', " k1\t"])
+async def test_key_in_quotes_or_white_space_is_the_same_key(
+    http: httpx2.AsyncClient, created: httpx2.Response, key: str
+) -> None:
     await send(http, RENAME)
 
-    assert is_replayed(await send(http, RENAME, **{"Idempotency-Key": '"k1"'}))
+    assert is_replayed(await send(http, RENAME, **{"Idempotency-Key": key}))
 
 
 @WRITES

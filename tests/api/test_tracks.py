@@ -202,6 +202,24 @@ class TestOtherWriters:
         assert len(item["recent_writes"]["L"]) == 1
         assert "playlist_owner" not in item
 
+    @pytest.mark.parametrize(
+        "tracks", [{"SS": ["A/1"]}, {"S": "A/1"}, {"L": [{"S": "A/1"}, {"N": "7"}]}, {"L": [{"NULL": True}]}]
+    )
+    async def test_append_to_tracks_that_cannot_all_be_read_is_refused_and_keeps_them(
+        self, http: httpx2.AsyncClient, other_program: OtherProgram, tracks: Any
+    ) -> None:
+        stored = other_program.put_playlist("p1", track_tokens=tracks)
+
+        refused = await insert(http, "B/1")
+        renamed = await http.patch("/playlists/p1", json={"playlist_name": "New"})
+
+        assert code_of(refused) == (409, "unwritable-item")
+        assert "track_tokens" in refused.json()["detail"]
+        assert renamed.status_code == 200
+        item = other_program.read("p1")
+        assert item is not None
+        assert item["track_tokens"] == stored["track_tokens"]
+
     @pytest.mark.parametrize("write", ["save", "rename_in_place"])
     async def test_append_that_loses_to_another_program(
         self,
