@@ -45,6 +45,24 @@ async def test_sixteen_writers_over_two_worker_processes_lose_no_update(
     assert final["playlist_name"] == acknowledged[final["playlist_version"]]
 
 
+async def test_appends_over_two_worker_processes_all_get_in(playlists: PlaylistRepository, table_name: str) -> None:
+    environment = without(PLAYLISTS_TABLE_NAME=table_name)
+    tokens = [f"ALBUM/{number}" for number in range(60)]
+
+    async def append(http: httpx2.AsyncClient, some: list[str]) -> None:
+        for track_token in some:
+            response = await http.post("/playlists/p1/tracks", json={"track_tokens": [track_token]})
+            assert response.status_code == 200
+
+    with ExitStack() as processes:
+        urls = [processes.enter_context(running_playlists("serve", environment=environment)).url for _ in range(2)]
+        async with httpx2.AsyncClient(base_url=urls[0]) as one, httpx2.AsyncClient(base_url=urls[1]) as two:
+            await one.put("/playlists/p1", json={"playlist_name": "Shared", "track_tokens": []})
+            await asyncio.gather(*(append((one, two)[writer % 2], tokens[writer::6]) for writer in range(6)))
+
+    assert sorted((await playlists.get("p1")).track_tokens) == sorted(tokens)
+
+
 async def test_writers_that_merge_and_retry_by_the_conflict_answer_alone_all_get_through(
     playlists: PlaylistRepository, table_name: str
 ) -> None:

@@ -67,8 +67,8 @@ def _logical_write(
         Header(
             description="A key of your choice, 1 to 255 characters, new for each change: send the same request with it "
             "again until it is answered, and it is made once. The key is known while the change is among the last 16 "
-            "writes of the playlist (fewer where it nears 400 KB), and no other program has put the playlist anew; that "
-            "of a play for ten minutes."
+            "writes of the playlist (fewer where it nears 400 KB), and no other program has put the playlist anew; "
+            "that of a play for ten minutes."
         ),
     ] = None,
 ) -> LogicalWrite:

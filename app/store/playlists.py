@@ -5,11 +5,14 @@ Tempest's guide of the same name: every write is conditioned on the state that i
 from, and a write that lost is told, never repeated.
 """
 
+import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from weakref import WeakValueDictionary
 
 from app.domain.errors import (
     EditConflict,
@@ -72,6 +75,8 @@ class PlaylistRepository:
         self._table = table
         self._attempts = attempts
         self._counters = PlayCounters(table, attempts)
+        # Of the playlists that are appended to just now.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def get(self, playlist_token: str) -> Playlist:
         """The current state, strongly consistent. Raises PlaylistNotFound."""
@@ -136,9 +141,11 @@ class PlaylistRepository:
         of times, before that is a conflict.
         """
         write = write or LogicalWrite.unkeyed()
-        return await self._update(
-            playlist_token, change, preconditions, write, self._writing_deadline(), commutes=commutes
-        )
+        deadline = self._writing_deadline()
+        if not commutes or preconditions.are_any:
+            return await self._update(playlist_token, change, preconditions, write, deadline)
+        async with self._turn(playlist_token, deadline):
+            return await self._update(playlist_token, change, preconditions, write, deadline, commutes=True)
 
     async def put(
         self,
@@ -179,6 +186,24 @@ class PlaylistRepository:
             await self._counters.remove_left_behind(playlist_token, deadline)
             raise
         await self._counters.remove_left_behind(playlist_token, deadline)
+
+    @asynccontextmanager
+    async def _turn(self, playlist_token: str, deadline: Deadline) -> AsyncIterator[None]:
+        """Let the appends of this process to one playlist in one after the other.
+
+        They would only come in each other's way: a condition that fails costs write units and a
+        back-off. Other processes are not waited for. Raises StorageUnavailable if it gets too late.
+        """
+        turn = self._turns.setdefault(playlist_token, asyncio.Lock())
+        try:
+            async with asyncio.timeout_at(deadline.work):
+                await turn.acquire()
+        except TimeoutError as error:
+            raise StorageUnavailable("appends before this one took all its time", passing=False) from error
+        try:
+            yield
+        finally:
+            turn.release()
 
     def _writing_deadline(self) -> Deadline:
         self._table.check_accepts_writes()
@@ -224,12 +249,7 @@ class PlaylistRepository:
             try:
                 return await self._save(successor, read=stored, write=write, deadline=deadline)
             except _WriteLost as lost:
-                may_apply_anew = commutes and not preconditions.are_any
-                if (
-                    lost.met is None
-                    or not may_apply_anew
-                    or not await self._attempts.may_append_again(attempt, deadline)
-                ):
+                if lost.met is None or not commutes or not await self._attempts.may_append_again(attempt, deadline):
                     raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
                 # Read: the failed condition has brought what the others left.
                 stored = lost.met
