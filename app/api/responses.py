@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from app.api.schemas import playlist_members
 from app.domain.playlist import Playlist
-from app.store.playlists import Written
+from app.store.writes import Written
 
 JSON = "application/json"
 REPLAYED_HEADER = "Idempotency-Replayed"

@@ -2,14 +2,14 @@
 
 Optimistic locking as in DynamoDB's developer guide ("Optimistic locking with version number") and
 Tempest's guide of the same name: every write is conditioned on the state that its change was made
-from, and a write that lost is told, never repeated.
+from, and a change that lost to another writer's is told, and made anew only where it commutes.
 """
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from weakref import WeakValueDictionary
@@ -20,19 +20,15 @@ from app.domain.errors import (
     OutcomeUnknown,
     PlaylistExists,
     PlaylistNotFound,
-    PlaylistTooLarge,
     StorageUnavailable,
-    Throttled,
     UnwritableItem,
 )
 from app.domain.idempotency import LogicalWrite
 from app.domain.playlist import Playlist, PlaylistContent, PlaylistPage, playlist_token_fault
 from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
 from app.store.attempts import Attempts, Deadline
-from app.store.dynamodb import ConditionFailed, DynamoDBTable
+from app.store.dynamodb import DynamoDBTable
 from app.store.items import (
-    ITEM_SIZE_LIMIT,
-    NO_SUCH_ITEM,
     PARTITION_KEY_SIZE_LIMIT,
     PLAYLIST_SORT_KEY,
     Item,
@@ -44,22 +40,10 @@ from app.store.items import (
 )
 from app.store.plays import PlayCounters
 from app.store.table import OWNER_INDEX
+from app.store.writes import ConditionalWrites, WriteLost, Written
 
 # Items of the owner index that are read at once to get past those that are no playlists.
 _MOST_LOOKED_AT = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What came of a write: the playlist after it, and whether the write made it.
-
-    `is_repeat`: the write was made under the same idempotency key by an earlier request, or by an
-    earlier attempt at this one before others wrote; `playlist` is the current state then.
-    """
-
-    playlist: Playlist
-    is_new: bool = False
-    is_repeat: bool = False
 
 
 class PlaylistRepository:
@@ -74,6 +58,7 @@ class PlaylistRepository:
     def __init__(self, table: DynamoDBTable, attempts: Attempts) -> None:
         self._table = table
         self._attempts = attempts
+        self._writes = ConditionalWrites(table, attempts)
         self._counters = PlayCounters(table, attempts)
         # Of the playlists that are appended to just now.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -247,8 +232,8 @@ class PlaylistRepository:
             # Write.
             successor = stored.followed_by(changed, write_token=write.token, written_at=_now())
             try:
-                return await self._save(successor, read=stored, write=write, deadline=deadline)
-            except _WriteLost as lost:
+                return await self._writes.put(successor, read=stored, write=write, deadline=deadline)
+            except WriteLost as lost:
                 if lost.met is None or not commutes or not await self._attempts.may_append_again(attempt, deadline):
                     raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
                 # Read: the failed condition has brought what the others left.
@@ -277,8 +262,8 @@ class PlaylistRepository:
         if not token_is_new:
             await self._counters.remove_left_behind(playlist_token, deadline)
         try:
-            written = await self._save(stored, read=None, write=write, deadline=deadline)
-        except _WriteLost as lost:
+            written = await self._writes.put(stored, read=None, write=write, deadline=deadline)
+        except WriteLost as lost:
             if lost.met is not None and playlist_token == write.playlist_token:
                 return Written(lost.met.playlist, is_new=True, is_repeat=True)
             raise PlaylistExists(current=lost.current) from lost
@@ -293,121 +278,17 @@ class PlaylistRepository:
         if stored.playlist.playlist_version is None:
             raise UnwritableItem(current=stored.playlist)
         try:
-            await self._remove(stored, deadline)
-        except _WriteLost as lost:
+            await self._writes.delete(stored, deadline)
+        except WriteLost as lost:
             raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
 
-    async def _save(
-        self, successor: StoredPlaylist, *, read: StoredPlaylist | None, write: LogicalWrite, deadline: Deadline
-    ) -> Written:
-        """Put the item if the table still holds what was read; return once it is known to have been put.
 
-        Raises _WriteLost only if the item is known never to have been put, OutcomeUnknown if
-        neither is known.
-        """
-        if successor.size > ITEM_SIZE_LIMIT:
-            raise PlaylistTooLarge(size=successor.size, limit=ITEM_SIZE_LIMIT)
-        condition = NO_SUCH_ITEM if read is None else read.still_current()
-        failed = await self._write(
-            lambda: self._table.put_item(successor.item, condition),
-            successor.playlist.playlist_token,
-            read=read,
-            deadline=deadline,
-        )
-        if failed is None:
-            return Written(successor.playlist)
-        met, uncertain = failed
-        if met is not None and write.is_among(met.recent_writes):
-            if not write.is_keyed or met.item == successor.item:
-                return Written(successor.playlist)
-            # It may be another copy of the request that wrote, from another base than ours.
-            return Written(met.playlist, is_repeat=True)
-        if uncertain and (met is None or read is None or not met.rules_out_write_from(read)):
-            raise OutcomeUnknown("the condition failed, and the item cannot tell whether an attempt was applied")
-        raise _WriteLost(met)
-
-    async def _remove(self, stored: StoredPlaylist, deadline: Deadline) -> None:
-        """Delete the item if the table still holds it; raises as `_save` does."""
-        playlist_token, condition = stored.playlist.playlist_token, stored.still_current()
-        failed = await self._write(
-            lambda: self._table.delete_item(playlist_token, PLAYLIST_SORT_KEY, condition),
-            playlist_token,
-            read=stored,
-            deadline=deadline,
-        )
-        if failed is None:
-            return
-        met, uncertain = failed
-        if uncertain and met is None:
-            return
-        if uncertain and met is not None and not met.rules_out_deletion_from(stored):
-            raise OutcomeUnknown("the condition failed, and the item may be one that was made after our deletion")
-        raise _WriteLost(met)
-
-    async def _write(
-        self,
-        call: Callable[[], Awaitable[None]],
-        playlist_token: str,
-        *,
-        read: StoredPlaylist | None,
-        deadline: Deadline,
-    ) -> tuple[StoredPlaylist | None, bool] | None:
-        """Attempt a write on the condition that the table still holds what was read, None for no item.
-
-        Returns None if it was made; else what it met instead, and whether an attempt may have been
-        applied before. Raises OutcomeUnknown while one may yet be.
-        """
-        try:
-            # That there is no item holds again once somebody has deleted what an attempt of ours had made; a
-            # version alone, once another program has made a new playlist at it.
-            holds_again = read is None or not read.names_a_write
-            await self._attempts.write(call, deadline, holds_again=holds_again)
-        except ConditionFailed as failed:
-            return _stored_in(failed.item), failed.uncertain
-        except OutcomeUnknown as unknown:
-            met = await self._settle(playlist_token, unknown, deadline)
-            if _is_unchanged(met, read):
-                raise  # The condition still holds, so an attempt that is under way may yet be applied.
-            return met, True
-        return None
-
-    async def _settle(self, playlist_token: str, unknown: OutcomeUnknown, deadline: Deadline) -> StoredPlaylist | None:
-        """What the table holds after a write whose outcome is unknown."""
-        try:
-            item = await self._attempts.settle(
-                lambda: self._table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline
-            )
-        except (StorageUnavailable, Throttled):
-            raise unknown from None
-        return _stored_in(item)
-
-
-class _WriteLost(Exception):
-    """The write is known not to have been made; it met another state, or none, instead."""
-
-    def __init__(self, met: StoredPlaylist | None) -> None:
-        super().__init__("another writer came first")
-        self.met = met
-        self.current = None if met is None else met.playlist
-
-
-def _is_unchanged(met: StoredPlaylist | None, read: StoredPlaylist | None) -> bool:
-    """Whether a write conditioned on what was read, None if that was no playlist, would still be made."""
-    if met is None or read is None:
-        return met is read
-    return met.is_state_of(read)
-
-
-def _conflict(lost: _WriteLost, *, read: Playlist, preconditions: Preconditions) -> Exception:
+def _conflict(lost: WriteLost, *, read: Playlist, preconditions: Preconditions) -> Exception:
     """Why the write lost: gone, a precondition that no longer holds, or another writer."""
     if lost.current is None:
         return PlaylistNotFound(read.playlist_token)
     preconditions.check(lost.current, read=read)
     return EditConflict(current=lost.current, read=read)
-
-
-def _stored_in(item: Item | None) -> StoredPlaylist | None:
-    return None if item is None else StoredPlaylist.from_item(item)
 
 
 def _now() -> str:

@@ -49,14 +49,14 @@ MUTANTS = (
     ),
     Mutant(
         "unconditional delete",
-        "store/playlists.py",
+        "store/writes.py",
         "playlist_token, condition = stored.playlist.playlist_token, stored.still_current()",
         "playlist_token = stored.playlist.playlist_token\n"
         '        condition = type(NO_SUCH_ITEM)("attribute_exists(partition_key)")',
     ),
     Mutant(
         "own token not looked for",
-        "store/playlists.py",
+        "store/writes.py",
         "if met is not None and write.is_among(met.recent_writes):",
         "if False:",
     ),
@@ -64,13 +64,13 @@ MUTANTS = (
     Mutant("503 after an applied attempt", "store/attempts.py", "raise unknown or failure", "raise failure"),
     Mutant(
         "409 where the outcome is unproven",
-        "store/playlists.py",
+        "store/writes.py",
         "if uncertain and (met is None or read is None or not met.rules_out_write_from(read)):",
         "if False:",
     ),
     Mutant(
         "retry under a new token",
-        "store/playlists.py",
+        "store/writes.py",
         _PUT,
         """\
             lambda: self._table.put_item(

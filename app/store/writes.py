@@ -1,0 +1,141 @@
+"""Writes of playlist items on condition, repeated until it is proven whether they were made.
+
+A failed condition alone proves nothing: an earlier attempt, whose answer was lost, may have been
+applied and be what the condition failed on. What the condition met tells, or it is said that nobody
+can tell.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from app.domain.errors import OutcomeUnknown, PlaylistTooLarge, StorageUnavailable, Throttled
+from app.domain.idempotency import LogicalWrite
+from app.domain.playlist import Playlist
+from app.store.attempts import Attempts, Deadline
+from app.store.dynamodb import ConditionFailed, DynamoDBTable
+from app.store.items import ITEM_SIZE_LIMIT, NO_SUCH_ITEM, PLAYLIST_SORT_KEY, Item, StoredPlaylist
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of a write: the playlist after it, and whether the write made it.
+
+    `is_repeat`: the write was made under the same idempotency key by an earlier request, or by an
+    earlier attempt at this one before others wrote; `playlist` is the current state then.
+    """
+
+    playlist: Playlist
+    is_new: bool = False
+    is_repeat: bool = False
+
+
+class WriteLost(Exception):
+    """The write is known not to have been made; it met another state, or none, instead."""
+
+    def __init__(self, met: StoredPlaylist | None) -> None:
+        super().__init__("another writer came first")
+        self.met = met
+        self.current = None if met is None else met.playlist
+
+
+class ConditionalWrites:
+    """PutItem and DeleteItem of playlists. Both may raise Throttled and StorageUnavailable."""
+
+    def __init__(self, table: DynamoDBTable, attempts: Attempts) -> None:
+        self._table = table
+        self._attempts = attempts
+
+    async def put(
+        self, successor: StoredPlaylist, *, read: StoredPlaylist | None, write: LogicalWrite, deadline: Deadline
+    ) -> Written:
+        """Put the item if the table still holds what was read; return once it is known to have been put.
+
+        Raises WriteLost only if the item is known never to have been put, OutcomeUnknown if
+        neither is known.
+        """
+        if successor.size > ITEM_SIZE_LIMIT:
+            raise PlaylistTooLarge(size=successor.size, limit=ITEM_SIZE_LIMIT)
+        condition = NO_SUCH_ITEM if read is None else read.still_current()
+        failed = await self._made_or_met(
+            lambda: self._table.put_item(successor.item, condition),
+            successor.playlist.playlist_token,
+            read=read,
+            deadline=deadline,
+        )
+        if failed is None:
+            return Written(successor.playlist)
+        met, uncertain = failed
+        if met is not None and write.is_among(met.recent_writes):
+            if not write.is_keyed or met.item == successor.item:
+                return Written(successor.playlist)
+            # It may be another copy of the request that wrote, from another base than ours.
+            return Written(met.playlist, is_repeat=True)
+        if uncertain and (met is None or read is None or not met.rules_out_write_from(read)):
+            raise OutcomeUnknown("the condition failed, and the item cannot tell whether an attempt was applied")
+        raise WriteLost(met)
+
+    async def delete(self, stored: StoredPlaylist, deadline: Deadline) -> None:
+        """Delete the item if the table still holds it; raises as `put` does."""
+        playlist_token, condition = stored.playlist.playlist_token, stored.still_current()
+        failed = await self._made_or_met(
+            lambda: self._table.delete_item(playlist_token, PLAYLIST_SORT_KEY, condition),
+            playlist_token,
+            read=stored,
+            deadline=deadline,
+        )
+        if failed is None:
+            return
+        met, uncertain = failed
+        if uncertain and met is None:
+            return
+        if uncertain and met is not None and not met.rules_out_deletion_from(stored):
+            raise OutcomeUnknown("the condition failed, and the item may be one that was made after our deletion")
+        raise WriteLost(met)
+
+    async def _made_or_met(
+        self,
+        call: Callable[[], Awaitable[None]],
+        playlist_token: str,
+        *,
+        read: StoredPlaylist | None,
+        deadline: Deadline,
+    ) -> tuple[StoredPlaylist | None, bool] | None:
+        """Attempt a write on the condition that the table still holds what was read, None for no item.
+
+        Returns None if it was made; else what it met instead, and whether an attempt may have been
+        applied before. Raises OutcomeUnknown while one may yet be.
+        """
+        try:
+            # That there is no item holds again once somebody has deleted what an attempt of ours had made; a
+            # version alone, once another program has made a new playlist at it.
+            holds_again = read is None or not read.names_a_write
+            await self._attempts.write(call, deadline, holds_again=holds_again)
+        except ConditionFailed as failed:
+            return _stored_in(failed.item), failed.uncertain
+        except OutcomeUnknown as unknown:
+            met = await self._settle(playlist_token, unknown, deadline)
+            if _is_unchanged(met, read):
+                raise  # The condition still holds, so an attempt that is under way may yet be applied.
+            return met, True
+        return None
+
+    async def _settle(self, playlist_token: str, unknown: OutcomeUnknown, deadline: Deadline) -> StoredPlaylist | None:
+        """What the table holds after a write whose outcome is unknown."""
+        try:
+            item = await self._attempts.settle(
+                lambda: self._table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline
+            )
+        except (StorageUnavailable, Throttled):
+            raise unknown from None
+        return _stored_in(item)
+
+
+def _is_unchanged(met: StoredPlaylist | None, read: StoredPlaylist | None) -> bool:
+    """Whether a write conditioned on what was read, None if that was no playlist, would still be made."""
+    if met is None or read is None:
+        return met is read
+    return met.is_state_of(read)
+
+
+def _stored_in(item: Item | None) -> StoredPlaylist | None:
+    return None if item is None else StoredPlaylist.from_item(item)
