@@ -28,6 +28,8 @@ from app.store.items import (
     StoredPlaylist,
 )
 
+_READ_THE_COUNT = "Read the count."
+
 _log = logging.getLogger("app.plays")
 
 
@@ -96,11 +98,15 @@ class PlayCounters:
             await self._attempts.write(
                 lambda: self._table.increment_once(playlist_token, PLAYS_SORT_KEY, PLAY_COUNT, once=once), deadline
             )
-            return await self._read(playlist_token, deadline)
         except NoTransactions as error:
             raise KeyedCountUnavailable from error
         except OutcomeUnknown as unknown:
-            raise OutcomeUnknown(unknown.cause, advice="Read the count.") from unknown
+            raise OutcomeUnknown(unknown.cause, advice=_READ_THE_COUNT) from unknown
+        try:
+            return await self._read(playlist_token, deadline)
+        except (Throttled, StorageUnavailable) as error:
+            # These say that nothing was counted, and it was.
+            raise OutcomeUnknown("the play was counted, the count cannot be read", advice=_READ_THE_COUNT) from error
 
     async def _check_not_left_behind(self, playlist_token: str, deadline: Deadline) -> None:
         """Take back a first count that has made a counter after its playlist was deleted with the old one."""

@@ -133,6 +133,19 @@ async def test_keyed_play_is_counted_once_whatever_happens_to_its_answers(
     assert proxy.writes_seen == 2
 
 
+async def test_keyed_play_whose_count_cannot_be_read_is_not_told_as_not_counted(
+    counters: PlayCounters, playlists: PlaylistRepository, proxy: FaultProxy
+) -> None:
+    await playlists.create("p1", MINE, playlist_owner="me")
+    proxy.plan = lambda operation, _: Fault.ERROR_BEFORE if operation == "GetItem" and proxy.writes_seen else Fault.NONE
+
+    with pytest.raises(OutcomeUnknown):
+        await counters.count("p1", write=keyed("k1"))
+    proxy.plan = Script([])
+
+    assert await counters.count("p1", write=keyed("k1")) == 1
+
+
 async def test_deletion_whose_counter_cannot_be_deleted_is_made_and_the_counter_is_not_taken_over(
     faulty: PlaylistRepository, counters: PlayCounters, playlists: PlaylistRepository, proxy: FaultProxy
 ) -> None:
