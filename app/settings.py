@@ -23,7 +23,7 @@ def _compilable(pattern: str) -> str:
     return pattern
 
 
-def _longer_than_a_request(seconds: int, info: ValidationInfo) -> int:
+def _as_long_as_a_request(seconds: int, info: ValidationInfo) -> int:
     deadline = info.data.get("request_deadline_seconds", 0)
     if seconds < deadline:
         raise ValueError(f"must be {deadline} (PLAYLISTS_REQUEST_DEADLINE_SECONDS) or more, or writes are cut off")
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         default=False,
         description="Start without DescribeTable, for credentials that may not call it.",
     )
-    shutdown_grace_seconds: Annotated[int, AfterValidator(_longer_than_a_request)] = Field(
+    shutdown_grace_seconds: Annotated[int, AfterValidator(_as_long_as_a_request)] = Field(
         default=20,
         ge=0,
         le=3_600,

@@ -81,7 +81,7 @@ class Interruptions(DynamoDBTable):
         self._interrupt()
         await super().put_item(item, condition)
 
-    async def delete_item(self, partition_key: str, sort_key: str, condition: Condition | None) -> None:
+    async def delete_item(self, partition_key: str, sort_key: str, condition: Condition) -> None:
         self._interrupt()
         await super().delete_item(partition_key, sort_key, condition)
 

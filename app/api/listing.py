@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from pydantic_core import to_json
 from starlette.responses import Response
 
 from app.api.cursors import cursor_after, token_before
 from app.api.dependencies import ANONYMOUS, Playlists
 from app.api.openapi import page_answer, page_parameters, problems
 from app.api.problems import RequestRefused
+from app.api.responses import json_response
 from app.api.schemas import PAGE_LIMIT, PAGE_LIMIT_DEFAULT, summary_members
 
 router = APIRouter(prefix="/playlists", tags=["playlists"])
@@ -63,8 +63,8 @@ async def list_playlists(page_wanted: Annotated[PageWanted, Depends(_page_wanted
     """
     page = await playlists.list_by_owner(ANONYMOUS, limit=page_wanted.limit, after=page_wanted.after)
     next_cursor = None if page.next_after is None else cursor_after(page.next_after, caller=ANONYMOUS)
-    headers = {"Cache-Control": "private, no-cache"}
+    headers = {}
     if next_cursor is not None:
         headers["Link"] = f'<{router.prefix}?limit={page_wanted.limit}&cursor={next_cursor}>; rel="next"'
-    body = {"items": [summary_members(summary) for summary in page.items], "next_cursor": next_cursor}
-    return Response(to_json(body), 200, headers, "application/json")
+    members = {"items": [summary_members(summary) for summary in page.items], "next_cursor": next_cursor}
+    return json_response(members, headers=headers)

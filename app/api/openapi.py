@@ -81,41 +81,31 @@ _REQUEST_ID = {
     "required": True,
     "schema": {"type": "string"},
 }
+
+
+def _required(description: str, kind: str = "string") -> dict[str, Any]:
+    return {"description": description, "required": True, "schema": {"type": kind}}
+
+
 _HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {
         "description": "The strong entity-tag of this state; none where the version cannot be read.",
         "schema": {"type": "string"},
         "example": '"3-q83vEjRWeJCrze8S"',
     },
-    "Cache-Control": {
-        "description": "Caches revalidate before use.",
-        "required": True,
-        "schema": {"type": "string"},
-    },
     "Link": {
         "description": 'The next page, as `rel="next"` (RFC 8288); not there on the last one.',
-        "schema": {"type": "string"},
-    },
-    "Location": {"description": "The path of the new playlist.", "required": True, "schema": {"type": "string"}},
-    "Retry-After": {
-        "description": "Seconds to wait before a retry.",
-        "required": True,
-        "schema": {"type": "integer"},
-    },
-    "Accept-Patch": {
-        "description": "Media types that PATCH takes (RFC 5789).",
-        "required": True,
         "schema": {"type": "string"},
     },
     "Idempotency-Replayed": {
         "description": "There if the write had been made under this Idempotency-Key before.",
         "schema": {"const": "true"},
     },
-    "Accept": {
-        "description": "Media types that the method takes.",
-        "required": True,
-        "schema": {"type": "string"},
-    },
+    "Cache-Control": _required("Caches revalidate before use."),
+    "Location": _required("The path of the new playlist."),
+    "Retry-After": _required("Seconds to wait before a retry.", "integer"),
+    "Accept-Patch": _required("Media types that PATCH takes (RFC 5789)."),
+    "Accept": _required("Media types that the method takes."),
 }
 _EXAMPLE_PLAYLIST = {
     "playlist_token": "PLAYLIST_1",

@@ -3,12 +3,11 @@
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic_core import to_json
 from starlette.responses import Response
 
 from app.api.dependencies import Counters, PlaylistToken, RequestWrite
 from app.api.openapi import OF_ONE, json_answer, problems
-from app.api.responses import JSON
+from app.api.responses import json_response
 from app.api.schemas import PlayCount
 
 router = APIRouter(prefix="/playlists/{playlist_token}/plays", tags=["playlists"])
@@ -53,5 +52,4 @@ async def get_plays(playlist_token: PlaylistToken, counters: Counters) -> Respon
 
 
 def _answer(playlist_token: str, play_count: int) -> Response:
-    content = to_json({"playlist_token": playlist_token, "play_count": play_count})
-    return Response(content, 200, {"Cache-Control": "private, no-cache"}, JSON)
+    return json_response({"playlist_token": playlist_token, "play_count": play_count})

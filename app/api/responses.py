@@ -1,4 +1,7 @@
-"""Answers with a playlist."""
+"""Answers in JSON, those with a playlist among them."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -8,12 +11,20 @@ from app.domain.playlist import Playlist
 from app.store.writes import Written
 
 JSON = "application/json"
-REPLAYED_HEADER = "Idempotency-Replayed"
+# A client may keep an answer, and has to ask before it uses it: a stale base is a conflict.
+_REVALIDATED = {"Cache-Control": "private, no-cache"}
+
+
+def json_response(
+    members: Mapping[str, Any], status: int = 200, *, headers: Mapping[str, str] | None = None
+) -> Response:
+    """JSON that caches have to revalidate."""
+    return Response(to_json(members), status, {**_REVALIDATED, **(headers or {})}, JSON)
 
 
 def playlist_response(playlist: Playlist, status: int = 200) -> Response:
     """A playlist as JSON, with its entity-tag."""
-    return Response(to_json(playlist_members(playlist)), status, state_headers(playlist), JSON)
+    return json_response(playlist_members(playlist), status, headers=state_headers(playlist))
 
 
 def written_response(written: Written) -> Response:
@@ -22,13 +33,9 @@ def written_response(written: Written) -> Response:
     if written.is_new:
         response.headers["Location"] = f"/playlists/{written.playlist.playlist_token}"
     if written.is_repeat:
-        response.headers[REPLAYED_HEADER] = "true"
+        response.headers["Idempotency-Replayed"] = "true"
     return response
 
 
 def state_headers(playlist: Playlist) -> dict[str, str]:
-    # A client may keep an answer, and has to ask before it uses it: a stale base is a conflict.
-    headers = {"Cache-Control": "private, no-cache"}
-    if playlist.entity_tag is not None:
-        headers["ETag"] = playlist.entity_tag
-    return headers
+    return _REVALIDATED if playlist.entity_tag is None else {**_REVALIDATED, "ETag": playlist.entity_tag}

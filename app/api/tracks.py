@@ -51,7 +51,7 @@ async def insert_tracks(
 ) -> Response:
     """Insert tracks before `position`, or append them where there is none.
 
-    An append without `If-Match` means the same whatever others write meanwhile, so it is made anew on
+    An append without a precondition means the same whatever others write meanwhile, so it is made anew on
     what they left instead of being answered as a conflict.
     """
     written = await playlists.update(

@@ -32,7 +32,14 @@ from app.domain.errors import (
     StorageUnavailable,
     Throttled,
 )
-from app.store.items import ITEM_SIZE_LIMIT, NO_SUCH_ITEM, AttributeValue, Condition, Item
+from app.store.items import (
+    ITEM_SIZE_LIMIT,
+    NO_SUCH_ITEM,
+    PARTITION_KEY_SIZE_LIMIT,
+    AttributeValue,
+    Condition,
+    Item,
+)
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
@@ -103,6 +110,8 @@ class DynamoDBTable:
 
     async def get_item(self, partition_key: str, sort_key: str) -> Item | None:
         """Read one item, strongly consistent; None if there is none."""
+        if len(partition_key.encode()) > PARTITION_KEY_SIZE_LIMIT:
+            return None  # No item can have it, and DynamoDB would refuse the request.
         try:
             answer = await self._client.get_item(
                 TableName=self._table_name,
@@ -150,8 +159,8 @@ class DynamoDBTable:
         except _CALL_ERRORS as error:
             _raise_write_failure(error)
 
-    async def delete_item(self, partition_key: str, sort_key: str, condition: Condition | None) -> None:
-        """Delete an item if the condition holds, or if it is there. Raises ConditionFailed, OutcomeUnknown."""
+    async def delete_item(self, partition_key: str, sort_key: str, condition: Condition) -> None:
+        """Delete an item if the condition holds. Raises ConditionFailed, OutcomeUnknown."""
         try:
             await self._client.delete_item(
                 TableName=self._table_name, Key=_key(partition_key, sort_key), **_conditioned(condition)
@@ -228,9 +237,7 @@ def _key(partition_key: str, sort_key: str) -> dict[str, AttributeValue]:
     return {"partition_key": {"S": partition_key}, "sort_key": {"S": sort_key}}
 
 
-def _conditioned(condition: Condition | None) -> dict[str, Any]:
-    if condition is None:
-        return {}
+def _conditioned(condition: Condition) -> dict[str, Any]:
     # DynamoDB refuses an empty map of values.
     values = {"ExpressionAttributeValues": condition.values} if condition.values else {}
     return {

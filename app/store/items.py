@@ -2,7 +2,7 @@
 
 The table is shared. Attributes that this service does not know travel through `StoredPlaylist.item`
 untouched, because a PutItem replaces the whole item; so do known attributes in a form that this
-service would not have written, until a change replaces them.
+service would not have written, until a change replaces them (of tracks that cannot all be read, none does).
 """
 
 import re
@@ -109,7 +109,7 @@ class StoredPlaylist:
     def shows_all_tracks(self) -> bool:
         """Whether the tracks that were read are all that the item holds of them."""
         tracks = self.item.get("track_tokens")
-        return tracks is None or tracks == _string_list(self.playlist.track_tokens)
+        return tracks is None or ("L" in tracks and len(tracks["L"]) == len(self.playlist.track_tokens))
 
     @property
     def names_a_write(self) -> bool:

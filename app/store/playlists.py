@@ -29,8 +29,6 @@ from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
 from app.store.attempts import Attempts, Deadline
 from app.store.dynamodb import DynamoDBTable
 from app.store.items import (
-    PARTITION_KEY_SIZE_LIMIT,
-    PLAYLIST_SORT_KEY,
     Item,
     StoredPlaylist,
     is_playlist,
@@ -39,6 +37,7 @@ from app.store.items import (
     read_summary,
 )
 from app.store.plays import PlayCounters
+from app.store.reads import load_playlist
 from app.store.table import OWNER_INDEX
 from app.store.writes import ConditionalWrites, WriteLost, Written
 
@@ -195,12 +194,7 @@ class PlaylistRepository:
         return self._attempts.deadline()
 
     async def _load(self, playlist_token: str, deadline: Deadline) -> StoredPlaylist:
-        if len(playlist_token.encode()) > PARTITION_KEY_SIZE_LIMIT:
-            raise PlaylistNotFound(playlist_token)
-        item = await self._attempts.read(lambda: self._table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline)
-        if item is None:
-            raise PlaylistNotFound(playlist_token)
-        return StoredPlaylist.from_item(item)
+        return await load_playlist(self._table, self._attempts, playlist_token, deadline)
 
     async def _update(
         self,

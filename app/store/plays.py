@@ -19,14 +19,13 @@ from app.domain.playlist import Playlist
 from app.store.attempts import Attempts, Deadline
 from app.store.dynamodb import ConditionFailed, DynamoDBTable, NotANumber, NoTransactions, whole_number
 from app.store.items import (
-    PARTITION_KEY_SIZE_LIMIT,
     PLAY_COUNT,
     PLAYLIST_SORT_KEY,
     PLAYS_SORT_KEY,
     Condition,
     Item,
-    StoredPlaylist,
 )
+from app.store.reads import load_playlist
 
 _READ_THE_COUNT = "Read the count."
 
@@ -75,8 +74,6 @@ class PlayCounters:
         It is tried, not promised: a failure is logged, and the next deletion or creation of the
         playlist tries again.
         """
-        if len(playlist_token.encode()) > PARTITION_KEY_SIZE_LIMIT:
-            return
         try:
             if await self._item(playlist_token, deadline) is not None:
                 await self._remove_without_playlist(playlist_token, deadline)
@@ -143,12 +140,7 @@ class PlayCounters:
         await self._attempts.write(lambda: self._table.delete_item(playlist_token, PLAYS_SORT_KEY, as_read), deadline)
 
     async def _load_playlist(self, playlist_token: str, deadline: Deadline) -> Playlist:
-        if len(playlist_token.encode()) > PARTITION_KEY_SIZE_LIMIT:
-            raise PlaylistNotFound(playlist_token)
-        item = await self._attempts.read(lambda: self._table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline)
-        if item is None:
-            raise PlaylistNotFound(playlist_token)
-        return StoredPlaylist.from_item(item).playlist
+        return (await load_playlist(self._table, self._attempts, playlist_token, deadline)).playlist
 
     async def _read(self, playlist_token: str, deadline: Deadline) -> int:
         """The count; zero where nothing was ever counted, or another program has put what is no number."""

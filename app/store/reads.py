@@ -1,0 +1,16 @@
+"""Reading a playlist's item."""
+
+from app.domain.errors import PlaylistNotFound
+from app.store.attempts import Attempts, Deadline
+from app.store.dynamodb import DynamoDBTable
+from app.store.items import PLAYLIST_SORT_KEY, StoredPlaylist
+
+
+async def load_playlist(
+    table: DynamoDBTable, attempts: Attempts, playlist_token: str, deadline: Deadline
+) -> StoredPlaylist:
+    """The current state, strongly consistent. Raises PlaylistNotFound, Throttled, StorageUnavailable."""
+    item = await attempts.read(lambda: table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline)
+    if item is None:
+        raise PlaylistNotFound(playlist_token)
+    return StoredPlaylist.from_item(item)
