@@ -29,6 +29,11 @@ def engine() -> tuple[str, AbstractContextManager[str]]:
     return f"DynamoDB Local (Java {java} and Maven are here)", DynamoDBLocal().running()
 
 
+def is_dynamodb_local() -> bool:
+    """Whether the engine is DynamoDB Local: what only that one has cannot be tested on the other."""
+    return engine()[0].startswith("DynamoDB Local")
+
+
 def _java_version() -> int | None:
     """None also where `java` is only the stand-in that macOS has for it."""
     if not shutil.which("java"):

@@ -21,7 +21,7 @@ from app.store.dynamodb import DynamoDBTable
 from app.store.embedded import point_sdk_at
 from app.store.playlists import PlaylistRepository
 from app.store.table import create_table
-from tests.engines import DynamoDBLocal, engine
+from tests.engines import DynamoDBLocal, is_dynamodb_local
 from tests.faults.proxy import Fault, FaultProxy, Script
 from tests.faults.test_outcomes import MINE, renamed, tasks_of_the_service
 from tests.servers import Served, running_playlists, without
@@ -130,7 +130,7 @@ async def test_client_that_goes_away_leaves_the_playlist_whole_and_the_service_s
     assert "Traceback" not in served.output()
 
 
-@pytest.mark.skipif("DynamoDB Local" not in engine()[0].split("(")[0], reason="the embedded engine keeps no files")
+@pytest.mark.skipif(not is_dynamodb_local(), reason="the embedded engine keeps no files")
 async def test_engine_that_was_killed_and_started_again_on_its_files_is_found_again(
     endpoint_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
