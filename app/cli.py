@@ -16,7 +16,9 @@ import uvicorn
 
 from app.domain.errors import PlaylistError
 from app.examples import add_examples
+from app.logs import logging_configuration
 from app.main import create_app
+from app.metrics import counted_together
 from app.settings import InvalidSettings, Settings, load_settings
 from app.store.attempts import Attempts
 from app.store.client import open_client, open_patient_client
@@ -67,7 +69,9 @@ def dev(port: Port = 8080) -> None:
         if endpoint_url is not None:
             point_sdk_at(endpoint_url, os.environ)
         asyncio.run(_prepare(settings))
-        config = uvicorn.Config(create_app(settings), **_server_options(settings, "127.0.0.1", port))
+        config = uvicorn.Config(
+            create_app(settings), **_server_options(settings, "127.0.0.1", port, readable_logs=True)
+        )
         try:
             _AnnouncedServer(config).run()
         except KeyboardInterrupt:
@@ -86,12 +90,13 @@ def serve(
     asyncio.run(_open(settings) if settings.skip_table_check else _check(settings))
     # uvicorn raises SIGTERM again once it has shut down; asked to stop and stopped is no failure.
     _exit_on(signal.SIGTERM)
-    uvicorn.run(
-        "app.main:create_app_from_environment",
-        factory=True,
-        workers=workers,
-        **_server_options(settings, host, port),
-    )
+    with counted_together(workers):
+        uvicorn.run(
+            "app.main:create_app_from_environment",
+            factory=True,
+            workers=workers,
+            **_server_options(settings, host, port, readable_logs=False),
+        )
 
 
 @table.command("create")
@@ -197,11 +202,14 @@ def _failures_explained(settings: Settings) -> Iterator[None]:
         raise explained(error, settings.table_name) from error
 
 
-def _server_options(settings: Settings, host: str, port: int) -> dict[str, Any]:
+def _server_options(settings: Settings, host: str, port: int, *, readable_logs: bool) -> dict[str, Any]:
     return {
         "host": host,
         "port": port,
         "server_header": False,
+        "log_config": logging_configuration(readable=readable_logs),
+        # A line a request is logged by the application, which knows more of it.
+        "access_log": False,
         "timeout_graceful_shutdown": settings.shutdown_grace_seconds,
     }
 

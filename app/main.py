@@ -8,11 +8,14 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 
+from app import tracing
 from app.api import listing, operations, playlists, plays, tracks
 from app.api.docs import add_docs
 from app.api.openapi import TITLE, openapi_document, operation_id
 from app.api.problems import add_problem_handlers
 from app.api.request_id import RequestIdMiddleware
+from app.api.telemetry import TelemetryMiddleware
+from app.metrics import Metrics
 from app.settings import Settings, load_settings
 from app.store.attempts import Attempts
 from app.store.client import open_client
@@ -26,25 +29,29 @@ class State(TypedDict):
 
     playlists: PlaylistRepository
     counters: PlayCounters
+    metrics: Metrics
     require_precondition: bool
     track_token_pattern: re.Pattern[str] | None
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The service with these settings; its DynamoDB client opens and closes with the lifespan."""
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         pattern = settings.track_token_pattern
-        async with open_client(settings) as client:
-            attempts = Attempts(settings)
-            table = DynamoDBTable(client, settings.table_name, write_region=settings.mrec_write_region)
-            yield State(
-                playlists=PlaylistRepository(table, attempts),
-                counters=PlayCounters(table, attempts),
-                require_precondition=settings.require_precondition,
-                track_token_pattern=None if pattern is None else re.compile(pattern),
-            )
+        with tracing.of_calls():
+            async with open_client(settings) as client:
+                attempts = Attempts(settings)
+                table = DynamoDBTable(client, settings.table_name, write_region=settings.mrec_write_region)
+                yield State(
+                    playlists=PlaylistRepository(table, attempts),
+                    counters=PlayCounters(table, attempts),
+                    metrics=metrics,
+                    require_precondition=settings.require_precondition,
+                    track_token_pattern=None if pattern is None else re.compile(pattern),
+                )
 
     app = FastAPI(
         title=TITLE,
@@ -53,8 +60,10 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
+        telemetry=tracing.of_requests(),
     )
     app.openapi = cache(lambda: openapi_document(app))  # type: ignore[method-assign]
+    app.add_middleware(TelemetryMiddleware, metrics=metrics)
     app.add_middleware(RequestIdMiddleware)
     add_problem_handlers(app)
     app.include_router(playlists.router)

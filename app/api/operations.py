@@ -11,6 +11,7 @@ from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import problem
 from app.api.schemas import Liveness
 from app.domain.errors import PlaylistNotFound
+from app.metrics import MEDIA_TYPE, Metrics
 
 router = APIRouter(tags=["operations"])
 
@@ -33,6 +34,14 @@ async def get_readiness(playlists: Playlists) -> Liveness:
     with suppress(PlaylistNotFound):
         await playlists.get(_PROBE_TOKEN)
     return Liveness(status="ready")
+
+
+@router.head("/metrics", include_in_schema=False)
+@router.get("/metrics", summary="Metrics", response_class=PlainTextResponse)
+async def get_metrics(request: Request) -> Response:
+    """What the service counts and measures, for Prometheus; of all workers together."""
+    metrics: Metrics = request.state.metrics
+    return Response(metrics.exposition(), headers={"Content-Type": MEDIA_TYPE})
 
 
 @router.head("/problems/{code}", include_in_schema=False)

@@ -98,6 +98,7 @@ def problem(
 ) -> Response:
     """Answer with problem details; `members` are the extensions of this kind of problem."""
     kind = PROBLEM_TYPES[code]
+    request.state.problem_code = code
     body = {
         "type": f"/problems/{code}",
         "title": kind.title,
@@ -140,11 +141,11 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
             headers = {"Retry-After": _RETRY_AFTER_SECONDS}
         case StorageUnavailable():
             headers = {"Retry-After": _RETRY_AFTER_SECONDS}
-            _log.warning("request %s: storage unavailable: %s", request_id(request), error.cause)
+            _log.warning("storage unavailable: %s", error.cause, extra={"request_id": request_id(request)})
         case OutcomeUnknown():
             if "idempotency-key" in request.headers and request.method != "DELETE":
                 detail = f"{detail} {_KEYED_ADVICE}"
-            _log.warning("request %s: outcome unknown: %s", request_id(request), error.cause)
+            _log.warning("outcome unknown: %s", error.cause, extra={"request_id": request_id(request)})
     return problem(request, CODES[type(error)], detail, headers=headers, **members)
 
 
@@ -196,7 +197,7 @@ async def _framework_error(request: Request, error: Exception) -> Response:
 
 async def _unforeseen_error(request: Request, error: Exception) -> Response:
     # Starlette raises the error again once this is sent, and the server logs it with its trace.
-    _log.error("request %s: unforeseen %s", request_id(request), type(error).__name__)
+    _log.error("unforeseen %s", type(error).__name__, extra={"request_id": request_id(request)})
     detail = "The service failed. If this was a write, read the playlist before you repeat it."
     return problem(request, "internal-error", detail)
 

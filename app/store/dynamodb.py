@@ -5,8 +5,10 @@ StorageUnavailable say that it was not, OutcomeUnknown that nobody here knows.
 """
 
 import hashlib
+import time
+from collections.abc import Awaitable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict, TypeVar
 
 from aiohttp import ClientConnectorError
 from botocore.exceptions import (
@@ -40,10 +42,12 @@ from app.store.items import (
     Condition,
     Item,
 )
+from app.store.ledger import Call, ledger
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
 
+Answer = TypeVar("Answer", bound=Mapping[str, Any])
 
 _THROTTLING_CODES = {
     "LimitExceededException",
@@ -113,10 +117,15 @@ class DynamoDBTable:
         if len(partition_key.encode()) > PARTITION_KEY_SIZE_LIMIT:
             return None  # No item can have it, and DynamoDB would refuse the request.
         try:
-            answer = await self._client.get_item(
-                TableName=self._table_name,
-                Key=_key(partition_key, sort_key),
-                ConsistentRead=True,
+            answer = await _recorded(
+                "GetItem",
+                self._client.get_item(
+                    TableName=self._table_name,
+                    Key=_key(partition_key, sort_key),
+                    ConsistentRead=True,
+                    **_CAPACITY_TOLD,
+                ),
+                written=False,
             )
         except _CALL_ERRORS as error:
             _raise_read_failure(error)
@@ -133,13 +142,18 @@ class DynamoDBTable:
         still being built.
         """
         try:
-            answer = await self._client.query(
-                TableName=self._table_name,
-                IndexName=index_name,
-                KeyConditionExpression=key.expression,
-                Limit=limit,
-                ExpressionAttributeValues=key.values or {},
-                **_start(after),
+            answer = await _recorded(
+                "Query",
+                self._client.query(
+                    TableName=self._table_name,
+                    IndexName=index_name,
+                    KeyConditionExpression=key.expression,
+                    Limit=limit,
+                    ExpressionAttributeValues=key.values or {},
+                    **_start(after),
+                    **_CAPACITY_TOLD,
+                ),
+                written=False,
             )
         except _CALL_ERRORS as error:
             if isinstance(error, ClientError) and _is_refusal_of_index(error):
@@ -155,15 +169,26 @@ class DynamoDBTable:
         Raises ConditionFailed with the item in the way, PlaylistTooLarge, OutcomeUnknown.
         """
         try:
-            await self._client.put_item(TableName=self._table_name, Item=item, **_conditioned(condition))
+            await _recorded(
+                "PutItem",
+                self._client.put_item(
+                    TableName=self._table_name, Item=item, **_conditioned(condition), **_CAPACITY_TOLD
+                ),
+            )
         except _CALL_ERRORS as error:
             _raise_write_failure(error)
 
     async def delete_item(self, partition_key: str, sort_key: str, condition: Condition) -> None:
         """Delete an item if the condition holds. Raises ConditionFailed, OutcomeUnknown."""
         try:
-            await self._client.delete_item(
-                TableName=self._table_name, Key=_key(partition_key, sort_key), **_conditioned(condition)
+            await _recorded(
+                "DeleteItem",
+                self._client.delete_item(
+                    TableName=self._table_name,
+                    Key=_key(partition_key, sort_key),
+                    **_conditioned(condition),
+                    **_CAPACITY_TOLD,
+                ),
             )
         except _CALL_ERRORS as error:
             _raise_write_failure(error)
@@ -171,12 +196,16 @@ class DynamoDBTable:
     async def increment(self, partition_key: str, sort_key: str, attribute: str) -> int:
         """Add 1 to a number, 0 where there is none; returns the sum. Raises NotANumber, OutcomeUnknown."""
         try:
-            answer = await self._client.update_item(
-                TableName=self._table_name,
-                Key=_key(partition_key, sort_key),
-                **_ADD_ONE,
-                ExpressionAttributeNames={"#number": attribute},
-                ReturnValues="UPDATED_NEW",
+            answer = await _recorded(
+                "UpdateItem",
+                self._client.update_item(
+                    TableName=self._table_name,
+                    Key=_key(partition_key, sort_key),
+                    **_ADD_ONE,
+                    ExpressionAttributeNames={"#number": attribute},
+                    ReturnValues="UPDATED_NEW",
+                    **_CAPACITY_TOLD,
+                ),
             )
         except _CALL_ERRORS as error:
             # Nothing else in the request can be wrong: the sum has too many digits, or there is no number.
@@ -217,7 +246,14 @@ class DynamoDBTable:
 
     async def _transact(self, writes: list[dict[str, Any]], **options: Any) -> None:
         try:
-            await self._client.transact_write_items(TransactItems=writes, **options)  # type: ignore[arg-type]
+            await _recorded(
+                "TransactWriteItems",
+                self._client.transact_write_items(
+                    TransactItems=writes,  # type: ignore[arg-type]
+                    **options,
+                    **_CAPACITY_TOLD,
+                ),
+            )
         except _CALL_ERRORS as error:
             if isinstance(error, ClientError):
                 _raise_transaction_failure(error)
@@ -230,7 +266,54 @@ def whole_number(attribute: AttributeValue | None) -> int:
     return 0 if number is None else int(Decimal(number))
 
 
+class _Capacity(TypedDict):
+    ReturnConsumedCapacity: Literal["TOTAL"]
+
+
+_CAPACITY_TOLD: _Capacity = {"ReturnConsumedCapacity": "TOTAL"}
 _ADD_ONE: Any = {"UpdateExpression": "ADD #number :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
+
+
+async def _recorded(operation: str, call: Awaitable[Answer], *, written: bool = True) -> Answer:
+    """Make the call, and write it into the ledger."""
+    # Cut off by the deadline or a cancellation, it has no answer.
+    outcome, units, began = "unknown", 0.0, time.perf_counter()
+    try:
+        answer = await call
+        outcome, units = "ok", _capacity_units(answer)
+    except _CALL_ERRORS as error:
+        outcome = _outcome(error, written=written)
+        raise
+    finally:
+        ledger().calls.append(Call(operation, outcome, time.perf_counter() - began, units))
+    return answer
+
+
+def _capacity_units(answer: Mapping[str, Any]) -> float:
+    consumed = answer.get("ConsumedCapacity", [])
+    tables = consumed if isinstance(consumed, list) else [consumed]
+    return float(sum(table.get("CapacityUnits", 0) for table in tables))
+
+
+def _outcome(error: Exception, *, written: bool) -> str:
+    if isinstance(error, ClientError) and _is_failed_condition(error):
+        return "condition-failed"
+    match _failure(error, written=written):
+        case None | PlaylistTooLarge():
+            return "rejected"
+        case Throttled():
+            return "throttled"
+        case StorageUnavailable():
+            return "not-applied"
+        case _:
+            return "unknown"
+
+
+def _is_failed_condition(error: ClientError) -> bool:
+    reasons = error.response.get("CancellationReasons", [])
+    return _code(error) == "ConditionalCheckFailedException" or any(
+        reason.get("Code") == "ConditionalCheckFailed" for reason in reasons
+    )
 
 
 def _key(partition_key: str, sort_key: str) -> dict[str, AttributeValue]:

@@ -36,6 +36,7 @@ from app.store.items import (
     owner_index_key,
     read_summary,
 )
+from app.store.ledger import ledger
 from app.store.plays import PlayCounters
 from app.store.reads import load_playlist
 from app.store.table import OWNER_INDEX
@@ -232,6 +233,7 @@ class PlaylistRepository:
                     raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
                 # Read: the failed condition has brought what the others left.
                 stored = lost.met
+                ledger().appends_rebased += 1
         return Written(stored.playlist, is_repeat=True)
 
     async def _create(

@@ -14,6 +14,7 @@ from app.domain.playlist import Playlist
 from app.store.attempts import Attempts, Deadline
 from app.store.dynamodb import ConditionFailed, DynamoDBTable
 from app.store.items import ITEM_SIZE_LIMIT, NO_SUCH_ITEM, PLAYLIST_SORT_KEY, Item, StoredPlaylist
+from app.store.ledger import ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class ConditionalWrites:
         met, uncertain = failed
         if met is not None and write.is_among(met.recent_writes):
             if not write.is_keyed or met.item == successor.item:
+                ledger().own_writes_recovered += uncertain
                 return Written(successor.playlist)
             # It may be another copy of the request that wrote, from another base than ours.
             return Written(met.playlist, is_repeat=True)
@@ -87,6 +89,7 @@ class ConditionalWrites:
             return
         met, uncertain = failed
         if uncertain and met is None:
+            ledger().own_writes_recovered += 1
             return
         if uncertain and met is not None and not met.rules_out_deletion_from(stored):
             raise OutcomeUnknown("the condition failed, and the item may be one that was made after our deletion")

@@ -1,0 +1,143 @@
+"""The service's metrics, for Prometheus."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from app.store.ledger import Ledger
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+# Where the processes of one service keep what they count; read by prometheus_client when it is imported.
+_SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+@contextmanager
+def counted_together(workers: int) -> Iterator[None]:
+    """Let the workers that are started in the block count in one place, which is empty at first.
+
+    https://prometheus.github.io/client_python/multiprocess/
+    """
+    if workers == 1:
+        yield
+        return
+    with TemporaryDirectory(prefix="playlists-metrics-") as folder:
+        os.environ[_SHARED_FOLDER] = folder
+        yield
+
+
+class Metrics:
+    """What one process counts and measures; times are in seconds, capacity in DynamoDB's units."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()
+        self._registry = registry = CollectorRegistry()
+        self.requests_in_flight = Gauge(
+            "playlists_http_requests_in_flight",
+            "Requests that are being served.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._requests = Counter(
+            "playlists_http_requests",
+            "Requests, by route template and status; no status if it was cut off before its answer.",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self._durations = Histogram(
+            "playlists_http_request_duration_seconds",
+            "Time from the head of a request to the end of its answer.",
+            ["method", "route"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self._problems = Counter(
+            "playlists_problems",
+            "Requests that were answered with a problem, by its code.",
+            ["code"],
+            registry=registry,
+        )
+        self._replays = Counter(
+            "playlists_replays", "Writes that had been made before under the same Idempotency-Key.", registry=registry
+        )
+        self._own_writes_recovered = Counter(
+            "playlists_own_writes_recovered",
+            "Writes whose answer was lost and that were found to have been made.",
+            registry=registry,
+        )
+        self._appends_rebased = Counter(
+            "playlists_appends_rebased", "Appends made anew on what another writer left.", registry=registry
+        )
+        self._calls = Counter(
+            "playlists_dynamodb_calls",
+            "Calls to DynamoDB, each attempt one.",
+            ["operation", "outcome"],
+            registry=registry,
+        )
+        self._call_durations = Histogram(
+            "playlists_dynamodb_call_duration_seconds",
+            "Time of a call to DynamoDB.",
+            ["operation"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self._capacity_units = Counter(
+            "playlists_dynamodb_capacity_units",
+            "Capacity units that DynamoDB says its calls took; failed conditions take some that it does not tell.",
+            ["operation"],
+            registry=registry,
+        )
+        if _SHARED_FOLDER not in os.environ:
+            ProcessCollector(registry=registry)
+
+    def count(self, *, method: str, route: str, status: str, seconds: float, ledger: Ledger) -> None:
+        """Count a request that has been served, and what the store did for it."""
+        self._requests.labels(method, route, status).inc()
+        self._durations.labels(method, route).observe(seconds)
+        self._own_writes_recovered.inc(ledger.own_writes_recovered)
+        self._appends_rebased.inc(ledger.appends_rebased)
+        for call in ledger.calls:
+            self._calls.labels(call.operation, call.outcome).inc()
+            self._call_durations.labels(call.operation).observe(call.seconds)
+            self._capacity_units.labels(call.operation).inc(call.capacity_units)
+
+    def count_problem(self, code: str) -> None:
+        self._problems.labels(code).inc()
+
+    def count_replay(self) -> None:
+        self._replays.inc()
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus's text format, that of the other workers included."""
+        folder = os.environ.get(_SHARED_FOLDER)
+        if folder is None:
+            return generate_latest(self._registry)
+        _forget_the_dead(Path(folder))
+        shared = CollectorRegistry()
+        MultiProcessCollector(shared, path=folder)
+        return generate_latest(shared)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Drop the gauges of workers that were killed, which could not bring them down to zero."""
+    for file in folder.glob("gauge_live*_*.db"):
+        process = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            with suppress(FileNotFoundError):
+                mark_process_dead(process, str(folder))
