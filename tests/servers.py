@@ -38,9 +38,17 @@ class Served:
         descriptor = self._output.fileno()
         return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
 
+    def stop(self) -> str:
+        """End it as an operator does; returns all that it has printed."""
+        self.process.terminate()
+        self.process.wait(15)
+        return self.output()
+
     def workers(self) -> list[int]:
         """The process ids of the workers of `serve --workers`."""
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+        # -ww, or a command is cut to the width of somebody's terminal.
+        command = ["ps", "-ww", "-A", "-o", "pid=,ppid=,args="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True)
         processes = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
         return [
             int(number)

@@ -1,0 +1,84 @@
+"""The logs and traces of the service as it runs in production."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import httpx2
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from app.store.playlists import PlaylistRepository
+from tests.servers import running_playlists, without
+
+
+def lines_of(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_every_line_of_a_service_is_a_json_object(playlists: PlaylistRepository, table_name: str, workers: str) -> None:
+    environment = without(PLAYLISTS_TABLE_NAME=table_name)
+    with running_playlists("serve", "--workers", workers, environment=environment) as served:
+        httpx2.get(f"{served.url}/playlists/p1", headers={"X-Request-ID": "r1"})
+        httpx2.request("GET", f"{served.url}/playlists/%0d%0a%1b[31m{'x' * 9}", headers={"X-Request-ID": "r 2"})
+        lines = lines_of(served.stop())
+
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    assert not any("\x1b" in json.dumps(line, ensure_ascii=False) for line in lines)
+    asked = [line for line in lines if line["logger"] == "app.access" and line["status"] == 404]
+    assert [line["request_id"] == "r1" for line in asked] == [True, False]
+    assert asked[0].items() >= {"method": "GET", "problem": "playlist-not-found", "dynamodb_calls": 1}.items()
+
+
+@contextmanager
+def running_collector() -> Iterator[tuple[str, list[Any]]]:
+    """An OTLP collector over HTTP; yields its URL and the spans that it gets."""
+    spans: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            assert self.path == "/v1/traces"
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                spans.extend(span for scope in resource.scope_spans for span in scope.spans)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", spans
+        server.shutdown()
+
+
+def test_traces_go_to_the_collector_that_the_standard_variables_name(
+    playlists: PlaylistRepository, table_name: str
+) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    with running_collector() as (collector_url, spans):
+        environment = without(PLAYLISTS_TABLE_NAME=table_name, OTEL_EXPORTER_OTLP_ENDPOINT=collector_url)
+        with running_playlists("serve", environment=environment) as served:
+            httpx2.get(f"{served.url}/playlists/p1", headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})
+            lines = lines_of(served.stop())
+
+    traced = [span for span in spans if span.trace_id.hex() == trace_id]
+    request, call = sorted(traced, key=lambda span: span.start_time_unix_nano)
+    assert request.name == "GET /playlists/{playlist_token}"
+    assert call.name == "DynamoDB.GetItem"
+    assert call.parent_span_id == request.span_id
+    [line] = [line for line in lines if line.get("trace_id") == trace_id]
+    assert line["route"] == "/playlists/{playlist_token}"
+
+
+def test_nothing_is_traced_where_no_collector_is_named(playlists: PlaylistRepository, table_name: str) -> None:
+    with running_playlists("serve", environment=without(PLAYLISTS_TABLE_NAME=table_name)) as served:
+        httpx2.get(f"{served.url}/playlists/p1")
+        lines = lines_of(served.stop())
+
+    assert not any("trace_id" in line for line in lines)

@@ -1,0 +1,72 @@
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import httpx2
+from prometheus_client import Counter
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.metrics import Metrics
+from app.store.playlists import PlaylistRepository
+from tests.engines import PROJECT
+from tests.servers import running_playlists, without
+
+
+def names_and_labels() -> dict[str, tuple[str, ...]]:
+    """The service's own metrics, as a query names them, and their labels."""
+    own = [metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase)]
+    named = [(next(iter(metric.describe())).name, metric) for metric in own]
+    return {f"{name}{'_total' * isinstance(metric, Counter)}": metric._labelnames for name, metric in named}
+
+
+def sum_of(exposition: str, name: str, **labels: str) -> float:
+    samples = [sample for family in text_string_to_metric_families(exposition) for sample in family.samples]
+    return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_workers_count_together_also_what_one_counted_that_was_killed(
+    playlists: PlaylistRepository, table_name: str
+) -> None:
+    environment = without(PLAYLISTS_TABLE_NAME=table_name)
+    with running_playlists("serve", "--workers", "2", environment=environment) as served:
+
+        def metrics() -> str:
+            # A connection of its own, for any of the workers to take.
+            return httpx2.get(f"{served.url}/metrics").text
+
+        for _ in range(40):
+            httpx2.get(f"{served.url}/playlists/p1")
+        before = served.workers()
+        os.kill(before[0], signal.SIGKILL)
+        wait_until(lambda: len(served.workers()) == 2 and served.workers() != before)
+
+        after = [metrics() for _ in range(10)]
+
+    for exposition in after:
+        assert sum_of(exposition, "playlists_http_requests_total", status="404") == 40
+        assert sum_of(exposition, "playlists_dynamodb_calls_total", operation="GetItem") >= 40
+        assert sum_of(exposition, "playlists_http_requests_in_flight") == 1
+
+
+def test_a_service_of_one_process_tells_its_memory_and_cpu(playlists: PlaylistRepository, table_name: str) -> None:
+    with running_playlists("serve", environment=without(PLAYLISTS_TABLE_NAME=table_name)) as served:
+        exposition = httpx2.get(f"{served.url}/metrics").text
+
+    assert sum_of(exposition, "process_resident_memory_bytes") > 0
+    assert sum_of(exposition, "process_cpu_seconds_total") > 0
+
+
+def test_readme_lists_every_metric_with_its_labels() -> None:
+    rows = [line.split("|") for line in (PROJECT / "README.md").read_text().splitlines()]
+    listed = {row[1].strip(" `"): row[2].replace("`", "").strip() for row in rows if "`playlists_" in "".join(row[1:2])}
+
+    assert listed == {name: ", ".join(labels) for name, labels in names_and_labels().items()}
