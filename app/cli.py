@@ -14,6 +14,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 import uvicorn
 
+from app.api.auth import issuer_keys
+from app.api.jwks import KeySetUnavailable
 from app.domain.errors import PlaylistError
 from app.examples import add_examples
 from app.logs import logging_configuration
@@ -45,7 +47,7 @@ def main() -> None:
     """Run the command; what the operator can mend ends it with one line and exit code 1."""
     try:
         cli()
-    except (InvalidSettings, TableUnusable, EngineUnavailable, _Impossible) as error:
+    except (InvalidSettings, TableUnusable, EngineUnavailable, KeySetUnavailable, _Impossible) as error:
         print(f"playlists: {error}", file=sys.stderr)
         sys.exit(1)
 
@@ -88,6 +90,8 @@ def serve(
     settings = load_settings()
     _check_port(host, port)
     asyncio.run(_open(settings) if settings.skip_table_check else _check(settings))
+    if settings.auth == "jwt":
+        asyncio.run(issuer_keys(settings).load())
     # uvicorn raises SIGTERM again once it has shut down; asked to stop and stopped is no failure.
     _exit_on(signal.SIGTERM)
     with counted_together(workers):

@@ -10,6 +10,8 @@ from fastapi import FastAPI
 
 from app import tracing
 from app.api import listing, operations, playlists, plays, tracks
+from app.api.access_tokens import AccessTokens
+from app.api.auth import opened_access_tokens
 from app.api.docs import add_docs
 from app.api.openapi import TITLE, openapi_document, operation_id
 from app.api.problems import add_problem_handlers
@@ -30,6 +32,8 @@ class State(TypedDict):
     playlists: PlaylistRepository
     counters: PlayCounters
     metrics: Metrics
+    access_tokens: AccessTokens | None
+    writes_ownerless: bool
     require_precondition: bool
     track_token_pattern: re.Pattern[str] | None
 
@@ -42,13 +46,15 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         pattern = settings.track_token_pattern
         with tracing.of_calls():
-            async with open_client(settings) as client:
+            async with open_client(settings) as client, opened_access_tokens(settings) as access_tokens:
                 attempts = Attempts(settings)
                 table = DynamoDBTable(client, settings.table_name, write_region=settings.mrec_write_region)
                 yield State(
                     playlists=PlaylistRepository(table, attempts),
                     counters=PlayCounters(table, attempts),
                     metrics=metrics,
+                    access_tokens=access_tokens,
+                    writes_ownerless=settings.ownerless_writes == "any",
                     require_precondition=settings.require_precondition,
                     track_token_pattern=None if pattern is None else re.compile(pattern),
                 )

@@ -35,7 +35,7 @@ def mend_line(finished: "subprocess.CompletedProcess[str]") -> str:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        ("PLAYLISTS_AUTH", "jwt"),
+        ("PLAYLISTS_AUTH", "yes"),
         ("PLAYLISTS_TABLE_NAME", "a b"),
         ("PLAYLISTS_REQUIRE_PRECONDITION", "perhaps"),
         ("PLAYLISTS_TRACK_TOKEN_PATTERN", "["),

@@ -29,6 +29,22 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             "list of entity-tags. `detail` says where. Nothing was written.",
         ),
         ProblemType(
+            "unauthorized",
+            401,
+            "Unauthorized",
+            "The request has no access token, or one that is not accepted; `detail` says why. Send one of the "
+            "issuer that the service trusts, as `Authorization: Bearer <token>` (RFC 6750). Nothing was read or "
+            "written.",
+        ),
+        ProblemType(
+            "forbidden",
+            403,
+            "Forbidden",
+            "The access token lacks the scope that the operation needs, which `WWW-Authenticate` names then; or the "
+            "playlist is not yours to change: only its owner or an admin may, and one without an owner an admin alone "
+            "if the service is not set otherwise. This request has changed nothing.",
+        ),
+        ProblemType(
             "playlist-not-found",
             404,
             "Playlist not found",
@@ -181,6 +197,13 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             "Storage unavailable",
             "DynamoDB could not be reached, or refused to serve. Nothing was written. Retry after "
             "`Retry-After` seconds.",
+        ),
+        ProblemType(
+            "authentication-unavailable",
+            503,
+            "Authentication unavailable",
+            "The service has no keys of the issuer yet to check access tokens with. Nothing was read or written. "
+            "Retry after `Retry-After` seconds.",
         ),
         ProblemType(
             "outcome-unknown",

@@ -19,6 +19,7 @@ from app.domain.errors import (
     Conflict,
     DuplicateTrack,
     EditConflict,
+    Forbidden,
     IdempotencyKeyReused,
     InvalidPatch,
     InvalidPlaylistToken,
@@ -53,6 +54,7 @@ _log = logging.getLogger("app.problems")
 # A test holds this table against the tree in app/domain/errors.py.
 CODES: Mapping[type[PlaylistError], str] = {
     PlaylistNotFound: "playlist-not-found",
+    Forbidden: "forbidden",
     InvalidPlaylistToken: "invalid-request",
     InvalidPatch: "invalid-request",
     IdempotencyKeyReused: "idempotency-key-reused",

@@ -2,6 +2,7 @@
 
 PlaylistError
 ├── PlaylistNotFound
+├── Forbidden                  the playlist is not the caller's to write
 ├── InvalidPlaylistToken       a token that no new playlist may have
 ├── InvalidPatch               a JSON Patch that is wrong in itself, or makes what no playlist may be
 ├── IdempotencyKeyReused       the key came before, with another request
@@ -38,6 +39,11 @@ class PlaylistError(Exception):
 class PlaylistNotFound(PlaylistError):
     def __init__(self, playlist_token: str) -> None:
         super().__init__(f"There is no playlist {playlist_token!r}.")
+
+
+class Forbidden(PlaylistError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason} This request has changed nothing.")
 
 
 class InvalidPlaylistToken(PlaylistError):
