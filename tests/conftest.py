@@ -20,6 +20,7 @@ from app.store.plays import PlayCounters
 from app.store.table import create_table
 from tests.contract import Contract
 from tests.engines import engine
+from tests.issuer import Issuer
 from tests.writers import OtherProgram
 
 if TYPE_CHECKING:
@@ -70,6 +71,12 @@ def playlists(client: "DynamoDBClient", table_name: str) -> PlaylistRepository:
 @pytest.fixture
 def other_program(endpoint_url: str, table_name: str) -> OtherProgram:
     return OtherProgram(endpoint_url, table_name)
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with Issuer().published() as issuer:
+        yield issuer
 
 
 class Interruptions(DynamoDBTable):

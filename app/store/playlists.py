@@ -51,8 +51,8 @@ class PlaylistRepository:
     """Playlists by token. Every method may raise Throttled and StorageUnavailable, which mean that
     nothing was written; every write may raise OutcomeUnknown and ReadOnlyRegion besides.
 
-    Every write raises Forbidden unless the playlist is its caller's to write, in each state that it
-    would be made on, replayed on, or answered as a conflict with.
+    Every write raises Forbidden where the playlist is not its caller's to write: in the state that is
+    read, and in the one that a failed condition met, unless that one holds the write itself.
 
     A write may be given as a LogicalWrite with an idempotency key. It is made once then, as far as
     the window of recent writes reaches; IdempotencyKeyReused is raised if the key was used for
