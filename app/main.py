@@ -46,7 +46,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         pattern = settings.track_token_pattern
         with tracing.of_calls():
-            async with open_client(settings) as client, opened_access_tokens(settings) as access_tokens:
+            async with (
+                open_client(settings) as client,
+                opened_access_tokens(settings, on_refresh=metrics.count_key_refresh) as access_tokens,
+            ):
                 attempts = Attempts(settings)
                 table = DynamoDBTable(client, settings.table_name, write_region=settings.mrec_write_region)
                 yield State(

@@ -1,6 +1,6 @@
 """Who may call which operation: bearer tokens (RFC 6750) and their scopes."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import Request, Security
@@ -55,19 +55,21 @@ READS = [Security(_AUTHORIZATION, scopes=[READ])]
 WRITES = [Security(_AUTHORIZATION, scopes=[WRITE])]
 
 
-def issuer_keys(settings: Settings) -> IssuerKeys:
+def issuer_keys(settings: Settings, *, on_refresh: Callable[[str], None] = lambda _: None) -> IssuerKeys:
     """The keys that the settings name; they are to be read yet."""
     assert settings.jwt_jwks is not None
-    return IssuerKeys(settings.jwt_jwks, max_age=settings.jwt_jwks_max_age_seconds)
+    return IssuerKeys(settings.jwt_jwks, max_age=settings.jwt_jwks_max_age_seconds, on_refresh=on_refresh)
 
 
 @asynccontextmanager
-async def opened_access_tokens(settings: Settings) -> AsyncIterator[AccessTokens | None]:
+async def opened_access_tokens(
+    settings: Settings, *, on_refresh: Callable[[str], None]
+) -> AsyncIterator[AccessTokens | None]:
     """What tokens are judged by, with keys that are kept fresh; None where there is no authentication."""
     if settings.auth == "none":
         yield None
         return
-    keys = issuer_keys(settings)
+    keys = issuer_keys(settings, on_refresh=on_refresh)
     async with keys.kept_fresh():
         yield AccessTokens(settings, keys)
 
