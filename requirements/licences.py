@@ -7,20 +7,21 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import distribution
-from pathlib import Path
 
 from requirements.audit import ROOT, read_lock
 
-# Permissive ones: what they ask for is to be named, and their text to go along.
-ALLOWED = {"Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "PSF-2.0"}
+# Permissive ones: what they ask for is to be named, and their text to go along; MPL-2.0 the same for its own files.
+ALLOWED = {"Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0"}
 # How packages that declare no SPDX expression write them.
 _SPDX = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
     "Apache License 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD",
     "ISC License (ISCL)": "ISC",
     "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",
 }
 _CLASSIFIER = re.compile(r"License :: (?:OSI Approved :: )?(.+)")
@@ -62,8 +63,9 @@ def licences() -> dict[str, tuple[str, str]]:
 def document(found: Mapping[str, tuple[str, str]]) -> str:
     rows = "".join(f"| {name} | {version} | {spdx} |\n" for name, (version, spdx) in found.items())
     return (
-        "# Licences\n\nWhat the service needs at run time (`requirements/run.txt`, on Linux and macOS), with the licence\n"
-        "that each package declares. Written by `make licences`, held current by `make audit`. The docs page's assets in\n"
+        "# Licences\n\n"
+        "What the service needs at run time (`requirements/run.txt`, on Linux and macOS), with the licence that each\n"
+        "package declares. Written by `make licences`, held current by `make audit`. The docs page's assets in\n"
         "`app/api/swagger_ui/` are Apache-2.0 and MIT, with their licences and notices beside them.\n\n"
         f"| package | version | licence |\n|---|---|---|\n{rows}"
     )

@@ -17,7 +17,15 @@ POD: Any = MANIFESTS["Deployment"]["spec"]["template"]["spec"]
 ENVIRONMENT: dict[str, str] = {variable["name"]: variable["value"] for variable in CONTAINER["env"]}
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
 # Settings that are being built elsewhere, with their defaults.
-SETTINGS_TO_COME: dict[str, Any] = {"drain_seconds": 5, "jwt_issuer": None, "jwt_audience": None, "jwt_jwks": None}
+SETTINGS_TO_COME: dict[str, Any] = {
+    "jwt_issuer": None,
+    "jwt_audience": None,
+    "jwt_jwks": None,
+    "ownerless_writes": "admin",
+    "drain_seconds": 5,
+    "max_requests_in_flight": 128,
+    "body_timeout_seconds": 10,
+}
 # What a process takes to leave once its last request is answered.
 SECONDS_TO_LEAVE = 5
 

@@ -33,7 +33,15 @@ METRICS: dict[str, set[str]] = {
     "process_resident_memory_bytes": set(),
 }
 # Problem codes that are being built elsewhere.
-CODES_TO_COME = {"overloaded", "draining", "request-timeout", "authentication-unavailable"}
+CODES_TO_COME = {
+    "unauthorized",
+    "forbidden",
+    "authentication-unavailable",
+    "overloaded",
+    "draining",
+    "request-timeout",
+    "headers-too-large",
+}
 # What Prometheus itself puts on what it scrapes, and on the buckets of a histogram.
 SCRAPED = {"instance", "job", "le"}
 VALUES = {
