@@ -40,7 +40,7 @@ def permissions_needed(source: str) -> set[tuple[str, str]]:
             if operation := _operation(node.func.attr, node):
                 needed.add((f"dynamodb:{operation}", INDEX_ARN if on_index else TABLE_ARN))
         if isinstance(node, ast.Dict):
-            keys = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+            keys = {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
             needed |= {(f"dynamodb:{ACTIONS_OF_ITEMS[key]}", TABLE_ARN) for key in keys & ACTIONS_OF_ITEMS.keys()}
     return needed
 
