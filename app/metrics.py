@@ -106,7 +106,7 @@ class Metrics:
         )
         self._keys_loaded = Gauge(
             "playlists_jwks_loaded_timestamp_seconds",
-            "When the issuer's keys were read last, in seconds since 1970; of several workers, the one with the oldest.",
+            "When the keys of the issuer were read last, in seconds since 1970; of several workers, the earliest.",
             registry=registry,
             multiprocess_mode="livemin",
         )
