@@ -8,12 +8,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-import uvicorn
 
+from app import server
 from app.domain.errors import PlaylistError
 from app.examples import add_examples
 from app.main import create_app
@@ -67,7 +68,7 @@ def dev(port: Port = 8080) -> None:
         if endpoint_url is not None:
             point_sdk_at(endpoint_url, os.environ)
         asyncio.run(_prepare(settings))
-        config = uvicorn.Config(create_app(settings), **_server_options(settings, "127.0.0.1", port))
+        config = server.configuration(partial(create_app, settings), settings, host="127.0.0.1", port=port)
         try:
             _AnnouncedServer(config).run()
         except KeyboardInterrupt:
@@ -86,12 +87,7 @@ def serve(
     asyncio.run(_open(settings) if settings.skip_table_check else _check(settings))
     # uvicorn raises SIGTERM again once it has shut down; asked to stop and stopped is no failure.
     _exit_on(signal.SIGTERM)
-    uvicorn.run(
-        "app.main:create_app_from_environment",
-        factory=True,
-        workers=workers,
-        **_server_options(settings, host, port),
-    )
+    server.serve(settings, host=host, port=port, workers=workers)
 
 
 @table.command("create")
@@ -132,7 +128,7 @@ class _Impossible(Exception):
     """One line: which argument cannot be used, and why."""
 
 
-class _AnnouncedServer(uvicorn.Server):
+class _AnnouncedServer(server.Server):
     """Says what to try as soon as it listens."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -195,15 +191,6 @@ def _failures_explained(settings: Settings) -> Iterator[None]:
         raise TableUnusable(f"the examples cannot be put into table {settings.table_name!r}: {cause}") from error
     except Exception as error:
         raise explained(error, settings.table_name) from error
-
-
-def _server_options(settings: Settings, host: str, port: int) -> dict[str, Any]:
-    return {
-        "host": host,
-        "port": port,
-        "server_header": False,
-        "timeout_graceful_shutdown": settings.shutdown_grace_seconds,
-    }
 
 
 def _check_port(host: str, port: int) -> None:

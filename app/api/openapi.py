@@ -63,6 +63,7 @@ WITH_BODY = (
     "idempotency-key-reused",
     "read-only-region",
     "outcome-unknown",
+    "request-timeout",
 )
 CONDITIONAL = (
     "malformed-request",
@@ -74,7 +75,7 @@ CONDITIONAL = (
     "outcome-unknown",
 )
 # Problems that any operation may end in.
-_EVERYWHERE = ("internal-error", "throttled", "storage-unavailable")
+_EVERYWHERE = ("internal-error", "throttled", "storage-unavailable", "overloaded")
 
 _REQUEST_ID = {
     "description": "The request's id: yours, if you sent a fit one.",

@@ -26,6 +26,7 @@ router = APIRouter(prefix="/playlists/{playlist_token}/plays", tags=["playlists"
             "unwritable-item",
             "read-only-region",
             "outcome-unknown",
+            "request-timeout",
         ),
     },
 )
