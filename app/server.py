@@ -28,6 +28,9 @@ from app.drain import Drain
 from app.main import create_app
 from app.settings import Settings
 
+# How long a worker may take to start, or to say that it lives: on a machine that is busy it takes more than the 5 s of
+# uvicorn, which then kills one that serves, or keeps the old ones on SIGHUP.
+_WORKER_SECONDS = 30
 # Until uvicorn's loop has taken notice of the connections that were accepted last.
 _LATE_SECONDS = 0.05
 
@@ -60,7 +63,9 @@ def configuration(app: Any, settings: Settings, *, host: str, port: int, workers
         http=Connection,
         ws="none",
         server_header=False,
+        proxy_headers=False,  # Nothing depends on them, and they would let a client choose what the log says.
         timeout_graceful_shutdown=settings.shutdown_grace_seconds,
+        timeout_worker_healthcheck=_WORKER_SECONDS,
     )
 
 

@@ -40,7 +40,9 @@ class Served:
 
     def workers(self) -> list[int]:
         """The process ids of the workers of `serve --workers`."""
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+        listed = subprocess.run(
+            ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        )
         processes = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
         return [
             int(number)
