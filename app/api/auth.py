@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import Request, Security
 from fastapi.openapi.models import HTTPBearer
@@ -90,12 +91,25 @@ async def _grant(tokens: AccessTokens, lines: Sequence[str]) -> Grant:
     except InvalidToken as error:
         raise _invalid(str(error)) from error
     except KeySetUnavailable as error:
-        raise RequestRefused(
-            "authentication-unavailable",
-            "The service has no keys of the issuer yet to check the token with. Nothing was read or written: retry "
-            "later.",
-            headers={"Retry-After": _RETRY_AFTER_SECONDS},
-        ) from error
+        raise _unavailable() from error
+
+
+def readiness_checks(tokens: AccessTokens | None) -> Sequence[Callable[[], None]]:
+    """What has to be there before requests can be let in: the issuer's keys, where there is authentication."""
+
+    def check_keys(tokens: AccessTokens) -> None:
+        if not tokens.keys.are_there:
+            raise _unavailable()
+
+    return () if tokens is None else (partial(check_keys, tokens),)
+
+
+def _unavailable() -> RequestRefused:
+    return RequestRefused(
+        "authentication-unavailable",
+        "The service has no keys of the issuer yet to check tokens with. Nothing was read or written: retry later.",
+        headers={"Retry-After": _RETRY_AFTER_SECONDS},
+    )
 
 
 def _invalid(fault: str) -> RequestRefused:

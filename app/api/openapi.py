@@ -67,6 +67,7 @@ WITH_BODY = (
     "idempotency-key-reused",
     "read-only-region",
     "outcome-unknown",
+    "request-timeout",
 )
 CONDITIONAL = (
     "malformed-request",
@@ -78,7 +79,7 @@ CONDITIONAL = (
     "outcome-unknown",
 )
 # Problems that any operation may end in, and those that any which asks for authorization may.
-_EVERYWHERE = ("internal-error", "throttled", "storage-unavailable")
+_EVERYWHERE = ("internal-error", "throttled", "storage-unavailable", "overloaded")
 _GUARDED = ("unauthorized", "forbidden", "authentication-unavailable")
 
 _REQUEST_ID = {

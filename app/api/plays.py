@@ -28,6 +28,7 @@ router = APIRouter(prefix="/playlists/{playlist_token}/plays", tags=["playlists"
             "unwritable-item",
             "read-only-region",
             "outcome-unknown",
+            "request-timeout",
         ),
     },
 )

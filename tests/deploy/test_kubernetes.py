@@ -16,25 +16,13 @@ POD: Any = MANIFESTS["Deployment"]["spec"]["template"]["spec"]
 [CONTAINER] = POD["containers"]
 ENVIRONMENT: dict[str, str] = {variable["name"]: variable["value"] for variable in CONTAINER["env"]}
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
-# Settings that are being built elsewhere, with their defaults.
-SETTINGS_TO_COME: dict[str, Any] = {
-    "jwt_issuer": None,
-    "jwt_audience": None,
-    "jwt_jwks": None,
-    "ownerless_writes": "admin",
-    "drain_seconds": 5,
-    "max_requests_in_flight": 128,
-    "body_timeout_seconds": 10,
-}
 # What a process takes to leave once its last request is answered.
 SECONDS_TO_LEAVE = 5
 
 
 def seconds(setting: str) -> float:
     """The setting as the pod has it: from its environment, else its default."""
-    field = Settings.model_fields.get(setting)
-    default = SETTINGS_TO_COME[setting] if field is None else field.default
-    return float(ENVIRONMENT.get(f"PLAYLISTS_{setting.upper()}", default))
+    return float(ENVIRONMENT.get(f"PLAYLISTS_{setting.upper()}", Settings.model_fields[setting].default))
 
 
 def test_probes_ask_for_paths_that_there_are_on_the_port_that_there_is() -> None:
