@@ -19,7 +19,7 @@ FROM python:3.13-slim-bookworm
 RUN python -m pip uninstall --yes --root-user-action ignore pip \
     && python -m compileall -q --invalidation-mode unchecked-hash "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=build /venv /venv
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="playlist-service" \
       org.opencontainers.image.description="Playlists over HTTP on a shared DynamoDB table, with optimistic locking" \
