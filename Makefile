@@ -1,7 +1,7 @@
 # Two commands are enough: `make run` and `make test`. The others are for those who change the service.
 .DEFAULT_GOAL := help
 # Made by these commands, with no file of that name.
-.PHONY: help run test verify mutants soak lint format format-check types audit licences lock openapi clean
+.PHONY: help run test verify mutants soak overload lint format format-check types audit licences lock openapi clean
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
@@ -29,6 +29,9 @@ mutants: .venv/test .venv-engine/run ## seeded mistakes that tests and history c
 
 soak: .venv/test ## the history load over 28 seeds, 100,000 requests: the figures of docs/reliability.md (10 min)
 	@$(BIN)/python -m tests.history.load --seeds $$(seq 101 128) --requests 3600
+
+overload: .venv/benchmarks ## goodput and latency at up to three times the load that the service can take (3 min)
+	@$(BIN)/python -m benchmarks.overload
 
 lint: .venv/test ## ruff's rules
 	@$(BIN)/ruff check .
@@ -73,6 +76,11 @@ clean: ## remove all that the other targets made
 .venv/test: requirements/test.txt .venv/run
 	@echo "Installing the test tools into .venv"
 	@$(BIN)/python $(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv/benchmarks: requirements/benchmarks.txt .venv/test
+	@echo "Installing the benchmarks' tools into .venv"
+	@$(BIN)/python $(PIP) --require-hashes -r requirements/benchmarks.txt
 	@touch $@
 
 .venv-engine/run: requirements/engine.txt
