@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -19,6 +19,10 @@ from app.examples import add_examples
 from app.logs import logging_configuration
 from app.main import create_app
 from app.metrics import counted_together
+from app.race.playlists import RaceImpossible, naive_playlist, playlist_over_http, running_service
+from app.race.race import Race, run_race
+from app.race.results import plot as plot_race
+from app.race.results import print_results, require_matplotlib, shown_progress
 from app.settings import InvalidSettings, Settings, load_settings
 from app.store.attempts import Attempts
 from app.store.client import open_client, open_patient_client
@@ -45,7 +49,7 @@ def main() -> None:
     """Run the command; what the operator can mend ends it with one line and exit code 1."""
     try:
         cli()
-    except (InvalidSettings, TableUnusable, EngineUnavailable, _Impossible) as error:
+    except (InvalidSettings, TableUnusable, EngineUnavailable, RaceImpossible, _Impossible) as error:
         print(f"playlists: {error}", file=sys.stderr)
         sys.exit(1)
 
@@ -133,6 +137,59 @@ def openapi(
         raise _Impossible(f"cannot write {output}: {error.strerror}") from error
 
 
+@cli.command()
+def race(
+    url: Annotated[
+        str | None, typer.Option(help="The service to race against; left out, one is started for it.")
+    ] = None,
+    playlist: Annotated[
+        str | None, typer.Option(help="Token of the playlist to rename; left out, one is made and deleted again.")
+    ] = None,
+    writers: Annotated[int, typer.Option(min=1, max=256, help="Writers at once.")] = 8,
+    renames: Annotated[int, typer.Option(min=1, max=100_000, help="Renames of all writers together.")] = 200,
+    naive: Annotated[
+        bool, typer.Option("--naive", help="Read and write the table without a condition, to see what that loses.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw versions over time by writer, as PNG, to this file (needs matplotlib).")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="PLAYLISTS_TOKEN", help="Bearer token to send.", show_default=False)
+    ] = None,
+) -> None:
+    """Let writers rename one playlist at once, and prove that no acknowledged rename is lost.
+
+    Without --url it starts a service of its own, with the embedded DynamoDB or the one that
+    AWS_ENDPOINT_URL_DYNAMODB names. Every rename says in If-Match what it was made from; a writer
+    that came too late goes on from the state that the conflict shows, with no further read. Ends with exit code 1 if
+    anything was lost, as naive writers do.
+    """
+    if naive and (url or playlist or token):
+        raise _Impossible(
+            "--naive races on a table, with a playlist of its own: leave out --url, --playlist and --token"
+        )
+    if plot is not None:
+        require_matplotlib()
+    with ExitStack() as running:
+        each_done = running.enter_context(shown_progress(renames))
+        if url is None:
+            if not any(os.environ.get(name) for name in _ENDPOINT_VARIABLES):
+                point_sdk_at(running.enter_context(running_engine()), os.environ)
+            asyncio.run(_create(load_settings(auth="none")))
+        if naive:
+            running_race = _race_naively(writers=writers, renames=renames, each_done=each_done)
+        else:
+            url = url or running.enter_context(running_service())
+            running_race = _race(url, playlist, token, writers=writers, renames=renames, each_done=each_done)
+        finished = asyncio.run(running_race)
+    print_results(finished, as_json=as_json)
+    if plot is not None:
+        plot_race(finished, plot)
+    if not finished.is_explained():
+        raise typer.Exit(1)
+
+
 class _Impossible(Exception):
     """One line: which argument cannot be used, and why."""
 
@@ -186,6 +243,18 @@ async def _check(settings: Settings) -> list[str]:
     with _failures_explained(settings):
         async with open_patient_client() as client:
             return await check_table(client, settings.table_name, mrec_write_region=settings.mrec_write_region)
+
+
+async def _race(url: str, playlist_token: str | None, bearer: str | None, **options: Any) -> Race:
+    async with playlist_over_http(url, playlist_token, bearer=bearer) as playlist:
+        return await run_race(playlist, is_shared=playlist_token is not None, **options)
+
+
+async def _race_naively(**options: Any) -> Race:
+    settings = load_settings(auth="none")
+    with _failures_explained(settings):
+        async with open_patient_client() as client, naive_playlist(client, settings.table_name) as playlist:
+            return await run_race(playlist, is_shared=False, **options)
 
 
 @contextmanager
