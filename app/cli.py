@@ -165,9 +165,9 @@ def race(
     that came too late goes on from the state that the conflict shows, with no further read. Ends with exit code 1 if
     anything was lost, as naive writers do.
     """
-    if naive and (url or playlist or token):
+    if naive and (url or playlist):
         raise _Impossible(
-            "--naive races on a table, with a playlist of its own: leave out --url, --playlist and --token"
+            "--naive races on a table, with a playlist of its own: leave out --url and --playlist"
         )
     if plot is not None:
         require_matplotlib()
