@@ -35,8 +35,10 @@ _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 
 cli = typer.Typer(
     name="playlists",
-    help="Playlists over HTTP on a shared DynamoDB table, with optimistic locking.",
+    help="Playlists over HTTP on a shared DynamoDB table, with optimistic locking.\n\n"
+    "Begin with `playlists dev`. Settings are environment variables PLAYLISTS_*, which README.md lists, and AWS's own.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 table = typer.Typer(name="table", help="Make or check the DynamoDB table.", no_args_is_help=True)
@@ -88,7 +90,10 @@ def serve(
     port: Port = 8080,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
 ) -> None:
-    """Serve in production, on the table that is there."""
+    """Serve in production, on a table that is there.
+
+    `playlists table create` makes one. PLAYLISTS_AUTH has to say who may call.
+    """
     settings = load_settings()
     _check_port(host, port)
     asyncio.run(_open(settings) if settings.skip_table_check else _check(settings))
@@ -105,7 +110,7 @@ def serve(
 
 @table.command("create")
 def create() -> None:
-    """Make the table, with its index; does nothing if it is there."""
+    """Make the table that PLAYLISTS_TABLE_NAME names, with its index; does nothing if it is there."""
     settings = load_settings(auth="none")
     created = asyncio.run(_create(settings))
     print(f"table {settings.table_name!r} " + ("created" if created else "was there already"))
@@ -140,35 +145,37 @@ def openapi(
 @cli.command()
 def race(
     url: Annotated[
-        str | None, typer.Option(help="The service to race against; left out, one is started for it.")
+        str | None, typer.Option(help="Service to race against; one is started if this is left out.")
     ] = None,
     playlist: Annotated[
-        str | None, typer.Option(help="Token of the playlist to rename; left out, one is made and deleted again.")
+        str | None,
+        typer.Option(help="Playlist to rename, by its token; one is made and deleted again if this is left out."),
     ] = None,
-    writers: Annotated[int, typer.Option(min=1, max=256, help="Writers at once.")] = 8,
-    renames: Annotated[int, typer.Option(min=1, max=100_000, help="Renames of all writers together.")] = 200,
+    writers: Annotated[int, typer.Option(min=1, max=256, help="How many write at once.")] = 8,
+    renames: Annotated[int, typer.Option(min=1, max=100_000, help="How many renames they make between them.")] = 200,
     naive: Annotated[
-        bool, typer.Option("--naive", help="Read and write the table without a condition, to see what that loses.")
+        bool,
+        typer.Option("--naive", help="Read and write the table itself, without conditions, to see what that loses."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw versions over time by writer, as PNG, to this file (needs matplotlib).")
+        Path | None, typer.Option(help="PNG file to draw versions over time into (needs matplotlib).")
     ] = None,
     token: Annotated[
-        str | None, typer.Option(envvar="PLAYLISTS_TOKEN", help="Bearer token to send.", show_default=False)
+        str | None,
+        typer.Option(envvar="PLAYLISTS_TOKEN", help="Bearer token; in the variable no process list shows it."),
     ] = None,
 ) -> None:
-    """Let writers rename one playlist at once, and prove that no acknowledged rename is lost.
+    """Let many writers rename one playlist, and prove that no acknowledged rename is lost.
 
-    Without --url it starts a service of its own, with the embedded DynamoDB or the one that
-    AWS_ENDPOINT_URL_DYNAMODB names. Every rename says in If-Match what it was made from; a writer
-    that came too late goes on from the state that the conflict shows, with no further read. Ends with exit code 1 if
-    anything was lost, as naive writers do.
+    Without --url it starts a service of its own, on the embedded DynamoDB or the one that
+    AWS_ENDPOINT_URL_DYNAMODB (or AWS_ENDPOINT_URL) names. Every rename says in If-Match what it was made
+    from, and a writer that came too late goes on from the state that the conflict shows.
+
+    The exit code is 1 if anything was lost, as it is by naive writers.
     """
     if naive and (url or playlist):
-        raise _Impossible(
-            "--naive races on a table, with a playlist of its own: leave out --url and --playlist"
-        )
+        raise _Impossible("--naive races on a table, with a playlist of its own: leave out --url and --playlist")
     if plot is not None:
         require_matplotlib()
     with ExitStack() as running:
