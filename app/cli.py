@@ -178,6 +178,9 @@ def race(
         raise _Impossible("--naive races on a table, with a playlist of its own: leave out --url and --playlist")
     if plot is not None:
         require_matplotlib()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C, so that what was started and made for the race goes with it.
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     with ExitStack() as running:
         each_done = running.enter_context(shown_progress(renames))
         if url is None:

@@ -11,7 +11,7 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _ANSWER_SECONDS = 30
 _START_SECONDS = 30
 _STOP_SECONDS = 30
-_READS = 10
-_READ_AGAIN_SECONDS = 0.5
+_ATTEMPTS = 10
+_PAUSE_SECONDS = 0.5
 _PASSING = (429, 500, 502, 503, 504)
 _LONGEST_BACK_OFF_SECONDS = 5.0
 _RECOVERED = "playlists_own_writes_recovered_total"
@@ -73,20 +73,35 @@ class PlaylistOverHTTP:
         self._url = f"{url}/playlists/{quote(token, safe='')}"
         self.token = token
 
+    async def create(self) -> None:
+        """Under a token that nobody else knows, so that a repeat which finds it there has found its own."""
+        content = {"json": {"playlist_name": "Race", "track_tokens": []}, "headers": {"If-None-Match": "*"}}
+        await self._request_patiently("PUT", (201, 412), **content)
+
+    async def delete(self) -> None:
+        with suppress(aiohttp.ClientError, TimeoutError):
+            await _request(self._http, "DELETE", self._url, headers={"If-Match": "*"})
+
     async def read(self) -> State:
-        """Patient, because a service that is being started anew is worth to be waited for."""
-        for attempt in range(1, _READS + 1):
+        headers, body = await self._request_patiently("GET", (200,))
+        return _state(body, headers.get("ETag"))
+
+    async def _request_patiently(
+        self, method: str, expected: tuple[int, ...], **content: Any
+    ) -> tuple[Mapping[str, str], dict[str, Any]]:
+        """Again after a failure that may pass: a service that is started anew is worth to be waited for."""
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
-                status, headers, body = await _request(self._http, "GET", self._url)
+                status, headers, body = await _request(self._http, method, self._url, **content)
             except (aiohttp.ClientError, TimeoutError) as error:
-                if attempt == _READS:
-                    raise RaceImpossible(f"{self._service} does not answer: {error}") from error
+                if attempt == _ATTEMPTS:
+                    raise _silent(self._service, error) from error
             else:
-                if status == 200:
-                    return _state(body, headers.get("ETag"))
-                if status not in _PASSING or attempt == _READS:
-                    raise _unexpected("GET", self._url, status, body)
-            await asyncio.sleep(_READ_AGAIN_SECONDS)
+                if status in expected:
+                    return headers, body
+                if status not in _PASSING or attempt == _ATTEMPTS:
+                    raise _unexpected(method, self._url, status, body)
+            await asyncio.sleep(_PAUSE_SECONDS)
         raise AssertionError("the last attempt returns or raises")
 
     async def rename(self, name: str, base: State) -> Answer:
@@ -97,9 +112,7 @@ class PlaylistOverHTTP:
             return Answer(Outcome.UNKNOWN, base)
         match status:
             case 200:
-                # With the name that was sent: where another one was written, this state is in no chain.
-                made = replace(_state(body, headers.get("ETag")), name=name)
-                return Answer(Outcome.ACKNOWLEDGED, base, made)
+                return Answer(Outcome.ACKNOWLEDGED, base, _state(body, headers.get("ETag")))
             case 412 if body.get("current") and body.get("current_etag") != base.entity_tag:
                 return Answer(Outcome.CONFLICT, base, _state(body["current"], body.get("current_etag")))
             case 429 | 503:
@@ -162,24 +175,20 @@ async def playlist_over_http(
         headers["Authorization"] = f"Bearer {bearer}"
     timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
+        try:
+            await _request(http, "GET", f"{url}/livez")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _silent(url, error) from error
         if playlist_token is not None:
             yield PlaylistOverHTTP(http, url, playlist_token)
             return
-        collection = f"{url}/playlists"
+        # Under a token of our own choice, so that it can be deleted also if its answer is not waited for.
+        playlist = PlaylistOverHTTP(http, url, f"race-{secrets.token_hex(8)}")
         try:
-            status, _, body = await _request(http, "POST", collection, json={"playlist_name": "Race"})
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise RaceImpossible(f"{url} does not answer: {error}") from error
-        if status != 201:
-            raise _unexpected("POST", collection, status, body)
-        playlist = PlaylistOverHTTP(http, url, body["playlist_token"])
-        try:
+            await playlist.create()
             yield playlist
         finally:
-            with suppress(aiohttp.ClientError, TimeoutError):
-                await _request(
-                    http, "DELETE", f"{collection}/{quote(playlist.token, safe='')}", headers={"If-Match": "*"}
-                )
+            await playlist.delete()
 
 
 @asynccontextmanager
@@ -254,6 +263,10 @@ def _state(body: dict[str, Any], entity_tag: str | None) -> State:
         raise RaceImpossible("an answer shows no playlist with its entity-tag, so this may not be the playlist service")
     # A gateway that compresses makes the header's tag a weak one.
     return State(version, entity_tag.removeprefix("W/"), name)
+
+
+def _silent(url: str, error: Exception) -> RaceImpossible:
+    return RaceImpossible(f"{url} does not answer: {error}")
 
 
 def _unexpected(method: str, url: str, status: int, body: dict[str, Any]) -> RaceImpossible:

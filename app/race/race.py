@@ -87,6 +87,7 @@ async def run_race(
             made = answer.state if answer.outcome is Outcome.ACKNOWLEDGED else None
             attempts.append(Attempt(writer, name, answer.base, answer.outcome, made, began, ended))
             if answer.outcome is Outcome.UNKNOWN:
+                # Also waits for a service that is gone, so that not all renames are spent on it.
                 return await playlist.read()
             if answer.state is None:
                 refusals += 1

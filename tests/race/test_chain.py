@@ -92,6 +92,15 @@ def test_versions_of_other_programs_are_unexplained_and_lose_nothing() -> None:
     assert (chain.lost, chain.unexplained) == ((), 2)
 
 
+def test_version_that_was_left_out_is_unexplained() -> None:
+    jump = replace(TWO, made=State(4, '"4-two"', "two"))
+
+    chain = chain_between(FIRST, State(4, '"4-two"', "two"), [ONE, jump])
+
+    assert chain.links == (ONE, jump)
+    assert (chain.lost, chain.unexplained) == ((), 1)
+
+
 def test_playlist_that_was_made_anew_has_lost_what_came_before() -> None:
     anew = State(1, '"1-b"', "Anew")
 

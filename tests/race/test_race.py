@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ import pytest
 from app.domain.playlist import PlaylistContent
 from app.store.playlists import PlaylistRepository
 from tests.faults.proxy import FaultProxy, RandomPlan
-from tests.servers import run_playlists, running_playlists, without
+from tests.servers import PLAYLISTS, run_playlists, running_playlists, without
+from tests.test_cli import children_of, is_running
 
 SMALL = ("--writers", "4", "--renames", "40", "--json")
 
@@ -86,6 +88,28 @@ def test_race_without_a_url_starts_a_service_for_itself(endpoint_url: str) -> No
     assert results(finished)["acknowledged"] == 40
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_race_that_is_ended_takes_along_what_it_started(
+    playlists: PlaylistRepository, table_name: str, number: signal.Signals
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(PLAYLISTS, "race", "--renames", "100000"),
+        env=without(PLAYLISTS_TABLE_NAME=table_name),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while not (await playlists.list_by_owner("anonymous", limit=1)).items:
+        assert process.returncode is None
+    [service] = children_of(process.pid)
+    process.send_signal(number)
+    output, errors = await process.communicate()
+
+    assert process.returncode != 0
+    assert b"Traceback" not in output + errors
+    assert not is_running(service)
+    assert (await playlists.list_by_owner("anonymous", limit=1)).items == ()
+
+
 def test_naive_race_loses_and_ends_with_exit_code_1(table_name: str) -> None:
     finished = run_playlists("race", "--naive", *SMALL, environment=without(PLAYLISTS_TABLE_NAME=table_name))
 
@@ -121,7 +145,7 @@ class Cheat(ThreadingHTTPServer):
 class _CheatingHandler(BaseHTTPRequestHandler):
     server: Cheat
 
-    def do_POST(self) -> None:
+    def do_PUT(self) -> None:
         self._content()
         self._answer(201)
 
