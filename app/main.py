@@ -10,8 +10,8 @@ from fastapi import FastAPI
 
 from app import tracing
 from app.api import listing, operations, playlists, plays, tracks
-from app.api.docs import add_docs
 from app.api.openapi import TITLE, openapi_document, operation_id
+from app.api.pages import add_pages
 from app.api.problems import add_problem_handlers
 from app.api.request_id import RequestIdMiddleware
 from app.api.telemetry import TelemetryMiddleware
@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(plays.router)
     app.include_router(listing.router)
     app.include_router(operations.router)
-    add_docs(app)
+    add_pages(app)
     return app
 
 
