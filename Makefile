@@ -1,7 +1,7 @@
 # Two commands are enough: `make run` and `make test`. The others are for those who change the service.
 .DEFAULT_GOAL := help
 # Made by these commands, with no file of that name.
-.PHONY: help run test verify browser screenshots mutants soak lint format format-check types lock openapi clean
+.PHONY: help run test verify browser screenshots mutants soak lint format format-check types audit licences lock openapi clean
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
@@ -16,9 +16,11 @@ run: .venv/run .venv-engine/run ## try the service: embedded DynamoDB, example p
 test: .venv/test .venv-engine/run ## the whole suite: on DynamoDB Local where Java and Maven are, else on the embedded engine
 	@$(BIN)/pytest --numprocesses auto
 
-verify: browser ## what needs more tools: the container files; pages (Chromium); the history load (Go, Java, Maven)
+verify: browser .venv-deploy/run ## what needs more tools: the files of deployment; pages (Chromium); the history load (Go, Java, Maven)
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@.venv-deploy/bin/cfn-lint deploy/table.yaml
+	@.venv-deploy/bin/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
 	@cd tests/history && go vet ./... && go test ./...
 	@$(BIN)/python -m tests.history.load --seeds 1 2 3 --requests 3500
 
@@ -46,6 +48,13 @@ format-check: .venv/test ## ruff's format, looked at only
 types: .venv/test ## mypy, strict
 	@$(BIN)/mypy
 
+audit: .venv/test .venv-engine/run .venv-deploy/run ## what is installed against the locks, these against pyproject.toml; licences
+	@$(BIN)/python -m requirements.audit
+	@$(BIN)/python -m requirements.licences --check
+
+licences: .venv/test ## write docs/licences.md
+	@$(BIN)/python -m requirements.licences
+
 openapi: .venv/run ## write openapi/openapi.json
 	@$(BIN)/playlists openapi --output openapi/openapi.json
 
@@ -53,7 +62,7 @@ lock: .venv/test ## write the hashed locks anew from pyproject.toml
 	@$(BIN)/python requirements/lock.py
 
 clean: ## remove all that the other targets made
-	@rm -rf .venv .venv-engine .dynamodb-local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-deploy .venv-engine .dynamodb-local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # A stamp, because venv makes bin/python first: one that fails later leaves it behind.
 .venv/made:
@@ -81,4 +90,10 @@ clean: ## remove all that the other targets made
 	@echo "Installing the embedded DynamoDB engine into .venv-engine"
 	@$(PYTHON) -m venv .venv-engine
 	@.venv-engine/bin/python $(PIP) --require-hashes -r requirements/engine.txt
+	@touch $@
+
+.venv-deploy/run: requirements/deploy.txt
+	@echo "Installing the linters of deploy/ into .venv-deploy"
+	@$(PYTHON) -m venv .venv-deploy
+	@.venv-deploy/bin/python $(PIP) --require-hashes -r requirements/deploy.txt
 	@touch $@

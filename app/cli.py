@@ -8,15 +8,17 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-import uvicorn
 
+from app import server
+from app.api.auth import issuer_keys
+from app.api.jwks import KeySetUnavailable
 from app.domain.errors import PlaylistError
 from app.examples import add_examples
-from app.logs import logging_configuration
 from app.main import create_app
 from app.metrics import counted_together
 from app.settings import InvalidSettings, Settings, load_settings
@@ -45,7 +47,7 @@ def main() -> None:
     """Run the command; what the operator can mend ends it with one line and exit code 1."""
     try:
         cli()
-    except (InvalidSettings, TableUnusable, EngineUnavailable, _Impossible) as error:
+    except (InvalidSettings, TableUnusable, EngineUnavailable, KeySetUnavailable, _Impossible) as error:
         print(f"playlists: {error}", file=sys.stderr)
         sys.exit(1)
 
@@ -69,8 +71,8 @@ def dev(port: Port = 8080) -> None:
         if endpoint_url is not None:
             point_sdk_at(endpoint_url, os.environ)
         asyncio.run(_prepare(settings))
-        config = uvicorn.Config(
-            create_app(settings), **_server_options(settings, "127.0.0.1", port, readable_logs=True)
+        config = server.configuration(
+            partial(create_app, settings), settings, host="127.0.0.1", port=port, readable_logs=True
         )
         try:
             _AnnouncedServer(config).run()
@@ -88,15 +90,12 @@ def serve(
     settings = load_settings()
     _check_port(host, port)
     asyncio.run(_open(settings) if settings.skip_table_check else _check(settings))
+    if settings.auth == "jwt":
+        asyncio.run(issuer_keys(settings).load())
     # uvicorn raises SIGTERM again once it has shut down; asked to stop and stopped is no failure.
     _exit_on(signal.SIGTERM)
     with counted_together(workers):
-        uvicorn.run(
-            "app.main:create_app_from_environment",
-            factory=True,
-            workers=workers,
-            **_server_options(settings, host, port, readable_logs=False),
-        )
+        server.serve(settings, host=host, port=port, workers=workers)
 
 
 @table.command("create")
@@ -137,7 +136,7 @@ class _Impossible(Exception):
     """One line: which argument cannot be used, and why."""
 
 
-class _AnnouncedServer(uvicorn.Server):
+class _AnnouncedServer(server.Server):
     """Says what to try as soon as it listens."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -200,18 +199,6 @@ def _failures_explained(settings: Settings) -> Iterator[None]:
         raise TableUnusable(f"the examples cannot be put into table {settings.table_name!r}: {cause}") from error
     except Exception as error:
         raise explained(error, settings.table_name) from error
-
-
-def _server_options(settings: Settings, host: str, port: int, *, readable_logs: bool) -> dict[str, Any]:
-    return {
-        "host": host,
-        "port": port,
-        "server_header": False,
-        "log_config": logging_configuration(readable=readable_logs),
-        # A line a request is logged by the application, which knows more of it.
-        "access_log": False,
-        "timeout_graceful_shutdown": settings.shutdown_grace_seconds,
-    }
 
 
 def _check_port(host: str, port: int) -> None:

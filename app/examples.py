@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from app.api.dependencies import ANONYMOUS
+from app.domain.access import ANONYMOUS
 from app.domain.errors import PlaylistExists
 from app.domain.playlist import Playlist, PlaylistContent
 from app.store.playlists import PlaylistRepository
@@ -22,8 +22,8 @@ async def add_examples(playlists: PlaylistRepository) -> None:
     for playlist_token, content in EXAMPLES.items():
         first = _UNTITLED if playlist_token == RENAMED else content
         with suppress(PlaylistExists):
-            await playlists.create(playlist_token, first, playlist_owner=ANONYMOUS)
-    await playlists.update(RENAMED, _titled)
+            await playlists.create(playlist_token, first, caller=ANONYMOUS)
+    await playlists.update(RENAMED, _titled, caller=ANONYMOUS)
 
 
 def _titled(playlist: Playlist) -> Playlist:

@@ -1,9 +1,11 @@
 """The service's settings: environment variables PLAYLISTS_*, read once at the start."""
 
 import re
-from typing import Annotated, Literal
+from ipaddress import ip_address
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "PLAYLISTS_"
@@ -23,6 +25,24 @@ def _compilable(pattern: str) -> str:
     return pattern
 
 
+def _location_of_keys(location: str) -> str:
+    if "://" not in location:
+        return location
+    url = urlsplit(location)
+    if url.hostname is None or url.username is not None or url.fragment:
+        raise ValueError("must be a URL with a host, and without credentials and fragment")
+    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.hostname)):
+        raise ValueError("must be an https URL (http on this machine only), or the path of a file")
+    return location
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _as_long_as_a_request(seconds: int, info: ValidationInfo) -> int:
     deadline = info.data.get("request_deadline_seconds", 0)
     if seconds < deadline:
@@ -39,8 +59,31 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
-    auth: Literal["none"] = Field(
-        description="Who may call: `none` is everyone, as `anonymous`. Required outside `playlists dev`."
+    auth: Literal["jwt", "none"] = Field(
+        default="jwt",
+        description="Who may call: `jwt` is whoever has an access token, `none` is everyone, as `anonymous`.",
+    )
+    jwt_issuer: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="The `iss` of access tokens."
+    )
+    jwt_audience: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="What the `aud` of access tokens has to name."
+    )
+    jwt_jwks: Annotated[str, AfterValidator(_location_of_keys)] | None = Field(
+        default=None,
+        description="The issuer's JWK Set: an https URL (http on this machine only), or the path of a file.",
+    )
+    jwt_jwks_max_age_seconds: int = Field(
+        default=300, ge=1, le=86_400, description="How long the JWK Set is used before it is read anew."
+    )
+    jwt_types: Annotated[str, Field(pattern=r"^[A-Za-z0-9+./_-]+( *, *[A-Za-z0-9+./_-]+)*$")] = Field(
+        default="at+jwt", description="The `typ` of access tokens, one of a list with commas."
+    )
+    jwt_leeway_seconds: int = Field(
+        default=30, ge=0, le=300, description="How far the clocks of issuer and service may be apart."
+    )
+    ownerless_writes: Literal["admin", "any"] = Field(
+        default="admin", description="Who may write playlists that have no owner."
     )
     table_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")] = Field(
         default="music_items", description="The DynamoDB table."
@@ -95,8 +138,35 @@ class Settings(BaseSettings):
         default=20,
         ge=0,
         le=3_600,
-        description="How long requests in flight may go on after SIGTERM; not less than the deadline of a request.",
+        description="How long requests in flight may go on once the service stops; not less than the deadline of a "
+        "request.",
     )
+    drain_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=300,
+        description="How long new requests are still served after SIGTERM, while readiness fails already.",
+    )
+    max_requests_in_flight: int = Field(
+        default=128,
+        ge=1,
+        le=1_000_000,
+        description="Requests that one process serves at once; those over it are refused.",
+    )
+    body_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=600, description="Longest wait for a request's body, from its headers to its end."
+    )
+
+    @model_validator(mode="after")
+    def _has_what_tokens_are_checked_by(self) -> Self:
+        needed = ("jwt_issuer", "jwt_audience", "jwt_jwks")
+        missing = [_PREFIX + name.upper() for name in needed if getattr(self, name) is None]
+        if self.auth == "jwt" and missing:
+            raise ValueError(
+                f"{', '.join(missing)} not set: access tokens are checked by them "
+                f"({_PREFIX}AUTH=none serves everyone without authentication)"
+            )
+        return self
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -109,8 +179,8 @@ def load_settings(**overrides: object) -> Settings:
 
 def _fault(fault: object) -> str:
     assert isinstance(fault, dict)
+    message: str = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        return message
     name = _PREFIX + str(fault["loc"][0]).upper()
-    if fault["type"] == "missing":
-        return f"{name} is not set: set it to 'none' to serve everyone without authentication"
-    message = fault["msg"].removeprefix("Value error, ")
     return f"{name}={fault['input']!r:.100}: {message[0].lower()}{message[1:]}"

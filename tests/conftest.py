@@ -17,9 +17,11 @@ from app.store.embedded import point_sdk_at
 from app.store.items import Condition, Item
 from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
+from app.store.readiness import Readiness
 from app.store.table import create_table
 from tests.contract import Contract
 from tests.engines import engine
+from tests.issuer import Issuer
 from tests.writers import OtherProgram
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def endpoint_url() -> Iterator[str]:
         for name in [name for name in os.environ if name.startswith("PLAYLISTS_")]:
             del os.environ[name]
         os.environ["PLAYLISTS_AUTH"] = "none"
+        # Processes of tests have nobody to tell that they are about to end.
+        os.environ["PLAYLISTS_DRAIN_SECONDS"] = "0"
         yield url
 
 
@@ -70,6 +74,12 @@ def playlists(client: "DynamoDBClient", table_name: str) -> PlaylistRepository:
 @pytest.fixture
 def other_program(endpoint_url: str, table_name: str) -> OtherProgram:
     return OtherProgram(endpoint_url, table_name)
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with Issuer().published() as issuer:
+        yield issuer
 
 
 class Interruptions(DynamoDBTable):
@@ -117,6 +127,7 @@ async def http(settings: Settings, interruptions: Interruptions) -> AsyncIterato
             **state,
             "playlists": PlaylistRepository(interruptions, attempts),
             "counters": PlayCounters(interruptions, attempts),
+            "readiness": Readiness(interruptions),
         }
 
         async def with_state(scope: Any, receive: Any, send: Any) -> None:

@@ -14,7 +14,7 @@ APP = Path(__file__).parent.parent / "app"
 FORBIDDEN = {
     "domain": ("app.store", "app.api", "app.main", "app.settings", "fastapi", "starlette", "pydantic", "boto", "aio"),
     "store": ("app.api", "app.main", "fastapi", "starlette"),
-    "api": ("app.main", "app.cli", "boto", "aio"),
+    "api": ("app.main", "app.cli", "boto", "aiobot"),
 }
 
 

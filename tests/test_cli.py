@@ -20,6 +20,7 @@ from app.settings import load_settings
 from app.store.embedded import EngineUnavailable, free_port, running_engine
 from app.store.playlists import PlaylistRepository
 from tests.engines import PROJECT
+from tests.issuer import AUDIENCE, ISSUER, Issuer
 from tests.servers import run_playlists, running_playlists, without
 
 
@@ -35,7 +36,11 @@ def mend_line(finished: "subprocess.CompletedProcess[str]") -> str:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        ("PLAYLISTS_AUTH", "jwt"),
+        ("PLAYLISTS_AUTH", "yes"),
+        ("PLAYLISTS_JWT_JWKS", "http://issuer.example/jwks.json"),
+        ("PLAYLISTS_JWT_TYPES", "at+jwt;JWT"),
+        ("PLAYLISTS_JWT_LEEWAY_SECONDS", "301"),
+        ("PLAYLISTS_OWNERLESS_WRITES", "everyone"),
         ("PLAYLISTS_TABLE_NAME", "a b"),
         ("PLAYLISTS_REQUIRE_PRECONDITION", "perhaps"),
         ("PLAYLISTS_TRACK_TOKEN_PATTERN", "["),
@@ -55,11 +60,47 @@ def test_wrong_setting_stops_the_start_with_a_line_that_names_it(endpoint_url: s
     assert value[:90] in line
 
 
-def test_serve_needs_to_be_told_that_there_is_no_authentication(endpoint_url: str) -> None:
-    line = mend_line(run_playlists("serve", environment=without("PLAYLISTS_AUTH")))
+def test_serve_needs_to_be_told_whose_tokens_it_takes(endpoint_url: str) -> None:
+    line = mend_line(run_playlists("serve", environment=without("PLAYLISTS_AUTH", PLAYLISTS_JWT_AUDIENCE="ours")))
 
-    assert "PLAYLISTS_AUTH is not set" in line
-    assert "none" in line
+    assert "PLAYLISTS_JWT_ISSUER, PLAYLISTS_JWT_JWKS" in line
+    assert "PLAYLISTS_JWT_AUDIENCE" not in line
+    assert "PLAYLISTS_AUTH=none serves everyone without authentication" in line
+
+
+def trusting(location: str, table_name: str) -> dict[str, str]:
+    """An environment in which tokens are checked with the key set at that location."""
+    return without(
+        "PLAYLISTS_AUTH",
+        PLAYLISTS_TABLE_NAME=table_name,
+        PLAYLISTS_JWT_ISSUER=ISSUER,
+        PLAYLISTS_JWT_AUDIENCE=AUDIENCE,
+        PLAYLISTS_JWT_JWKS=location,
+    )
+
+
+@pytest.mark.parametrize("fault", ["unreachable", "no usable key", "no file"])
+def test_serve_needs_keys_of_the_issuer(table_name: str, issuer: Issuer, tmp_path: Path, fault: str) -> None:
+    issuer.keys = [{"kty": "oct", "k": "c2VjcmV0"}]
+    locations = {
+        "unreachable": f"http://127.0.0.1:{free_port()}/jwks.json",
+        "no usable key": issuer.url,
+        "no file": str(tmp_path / "jwks.json"),
+    }
+
+    line = mend_line(run_playlists("serve", environment=trusting(locations[fault], table_name)))
+
+    assert f"PLAYLISTS_JWT_JWKS={locations[fault]}" in line
+
+
+async def test_serve_takes_the_tokens_of_its_issuer(table_name: str, issuer: Issuer) -> None:
+    token = {"Authorization": f"Bearer {issuer.token()}"}
+
+    with running_playlists("serve", "--workers", "2", environment=trusting(issuer.url, table_name)) as served:
+        async with httpx2.AsyncClient(base_url=served.url) as http:
+            answers = [await http.get("/playlists"), await http.get("/playlists", headers=token)]
+
+    assert [answer.status_code for answer in answers] == [401, 200]
 
 
 @pytest.mark.parametrize("command", [("serve",), ("table", "check")])

@@ -1,13 +1,18 @@
-"""Who else writes the table in these tests, past the service and synchronously."""
+"""Who writes the table in these tests: a caller of ours, and another program past the service, synchronously."""
 
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
+from app.domain.access import Caller
 from app.store.items import Item
 
 _KNOWN = ("partition_key", "sort_key", "playlist_name", "playlist_version", "track_tokens")
+
+
+# An admin, because the playlists of other programs have no owner.
+ME = Caller(subject="me", is_admin=True)
 
 
 class OtherProgram:

@@ -6,13 +6,11 @@ from fastapi import Depends, Header, Path, Request
 
 from app.api.bodies import RequestContent
 from app.api.problems import RequestRefused
+from app.domain.access import Caller
 from app.domain.idempotency import KEY_MAX_LENGTH, LogicalWrite, parse_idempotency_key
 from app.domain.preconditions import EntityTags, MalformedEntityTags, Preconditions
 from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
-
-# No authentication, so everyone is this.
-ANONYMOUS = "anonymous"
 
 PlaylistToken = Annotated[str, Path(description="The playlist's token.", json_schema_extra={"example": "PLAYLIST_1"})]
 
@@ -25,6 +23,15 @@ def _repository(request: Request) -> PlaylistRepository:
 def _counters(request: Request) -> PlayCounters:
     counters: PlayCounters = request.state.counters
     return counters
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+# Known from the authorization that every route with one of these asks for first (app/api/auth.py).
+RequestCaller = Annotated[Caller, Depends(_caller)]
 
 
 def _entity_tags(request: Request, field_name: str) -> EntityTags | None:
@@ -61,6 +68,7 @@ def _preconditions(
 
 def _logical_write(
     request: Request,
+    caller: RequestCaller,
     content: RequestContent,
     idempotency_key: Annotated[
         str | None,
@@ -87,7 +95,7 @@ def _logical_write(
         ) from error
     target = request.scope["raw_path"] + b"?" + request.scope["query_string"]
     return LogicalWrite.keyed(
-        caller=ANONYMOUS, key=key, method=request.method, target=target.decode("latin-1"), body=content
+        caller=caller.subject, key=key, method=request.method, target=target.decode("latin-1"), body=content
     )
 
 

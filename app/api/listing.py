@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from app.api.auth import READS
 from app.api.cursors import cursor_after, token_before
-from app.api.dependencies import ANONYMOUS, Playlists
+from app.api.dependencies import Playlists, RequestCaller
 from app.api.openapi import page_answer, page_parameters, problems
 from app.api.problems import RequestRefused
 from app.api.responses import json_response
@@ -25,11 +26,11 @@ class PageWanted:
     after: str | None
 
 
-def _page_wanted(request: Request) -> PageWanted:
+def _page_wanted(request: Request, caller: RequestCaller) -> PageWanted:
     limits = request.query_params.getlist("limit") or [str(PAGE_LIMIT_DEFAULT)]
     cursors = request.query_params.getlist("cursor")
     limit = int(limits[0]) if len(limits) == 1 and re.fullmatch("[0-9]{1,3}", limits[0]) else 0
-    after = token_before(cursors[0], caller=ANONYMOUS) if len(cursors) == 1 else None
+    after = token_before(cursors[0], caller=caller.subject) if len(cursors) == 1 else None
     faults = []
     if not 1 <= limit <= PAGE_LIMIT:
         faults.append(f"limit must be one integer from 1 to {PAGE_LIMIT}")
@@ -45,6 +46,7 @@ def _page_wanted(request: Request) -> PageWanted:
 
 
 _LIST: dict[str, Any] = {
+    "dependencies": READS,
     "responses": {
         200: page_answer("Playlists in the order of their tokens."),
         **problems("invalid-request", "listing-unavailable"),
@@ -55,14 +57,16 @@ _LIST: dict[str, Any] = {
 
 @router.head("", name="head_playlists", summary="Read the headers of a list", **_LIST)
 @router.get("", summary="List your playlists", **_LIST)
-async def list_playlists(page_wanted: Annotated[PageWanted, Depends(_page_wanted)], playlists: Playlists) -> Response:
+async def list_playlists(
+    page_wanted: Annotated[PageWanted, Depends(_page_wanted)], caller: RequestCaller, playlists: Playlists
+) -> Response:
     """List your playlists, without their tracks.
 
     The list is eventually consistent: a new playlist may be missing for a moment, and a deleted one
     be shown. Playlists without an owner, which other programs made, are in nobody's list.
     """
-    page = await playlists.list_by_owner(ANONYMOUS, limit=page_wanted.limit, after=page_wanted.after)
-    next_cursor = None if page.next_after is None else cursor_after(page.next_after, caller=ANONYMOUS)
+    page = await playlists.list_by_owner(caller.subject, limit=page_wanted.limit, after=page_wanted.after)
+    next_cursor = None if page.next_after is None else cursor_after(page.next_after, caller=caller.subject)
     headers = {}
     if next_cursor is not None:
         headers["Link"] = f'<{router.prefix}?limit={page_wanted.limit}&cursor={next_cursor}>; rel="next"'

@@ -39,6 +39,10 @@ silently overwrite each other.
 Every answer with a playlist has an `ETag` that names its state. Send it back as `If-Match`, and
 your change is made only if that state is still the current one. If it is not, the answer is a
 conflict that carries the current playlist and its entity-tag: merge, and retry with that.
+
+Requests for playlists carry an access token with the scope that the operation lists; the scope
+`playlists:admin` holds the others and lets every playlist be changed, which else only its owner may.
+A service that was started with `PLAYLISTS_AUTH=none`, as `playlists dev` is, asks for no token.
 """
 _REFERENCES = "#/components/schemas/{model}"
 _PROBLEMS: tuple[type[Problem], ...] = (Problem, ConflictProblem, TooLargeProblem, InvalidRequestProblem)
@@ -63,6 +67,7 @@ WITH_BODY = (
     "idempotency-key-reused",
     "read-only-region",
     "outcome-unknown",
+    "request-timeout",
 )
 CONDITIONAL = (
     "malformed-request",
@@ -73,8 +78,9 @@ CONDITIONAL = (
     "read-only-region",
     "outcome-unknown",
 )
-# Problems that any operation may end in.
-_EVERYWHERE = ("internal-error", "throttled", "storage-unavailable")
+# Problems that any operation may end in, and those that any which asks for authorization may.
+_EVERYWHERE = ("internal-error", "throttled", "storage-unavailable", "overloaded")
+_GUARDED = ("unauthorized", "forbidden", "authentication-unavailable")
 
 _REQUEST_ID = {
     "description": "The request's id: yours, if you sent a fit one.",
@@ -104,6 +110,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "Cache-Control": _required("Caches revalidate before use."),
     "Location": _required("The path of the new playlist."),
     "Retry-After": _required("Seconds to wait before a retry.", "integer"),
+    "WWW-Authenticate": _required("The scheme, and what is wrong with the token if there was one (RFC 6750)."),
     "Accept-Patch": _required("Media types that PATCH takes (RFC 5789)."),
     "Accept": _required("Media types that the method takes."),
 }
@@ -204,10 +211,13 @@ def page_answer(description: str) -> dict[str, Any]:
     }
 
 
-def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The responses for these problem codes and for those that may come everywhere, by status."""
+def problems(*codes: str, guarded: bool = True) -> dict[int | str, dict[str, Any]]:
+    """The responses, by status, for these problem codes and for those that may come everywhere.
+
+    `guarded` is an operation that asks for authorization.
+    """
     responses: dict[int | str, dict[str, Any]] = {}
-    kinds = [PROBLEM_TYPES[code] for code in dict.fromkeys((*codes, *_EVERYWHERE))]
+    kinds = [PROBLEM_TYPES[code] for code in dict.fromkeys((*codes, *_GUARDED * guarded, *_EVERYWHERE))]
     for kind in sorted(kinds, key=lambda kind: kind.status):
         response = responses.setdefault(
             kind.status,
@@ -221,6 +231,11 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
         content["examples"][kind.code] = {"summary": kind.title, "value": _example_problem(kind.code)}
         if kind.status == 503:
             response["headers"] = {"Retry-After": _HEADERS["Retry-After"]}
+        if kind.status == 401:
+            response["headers"] = {"WWW-Authenticate": _HEADERS["WWW-Authenticate"]}
+        if kind.status == 403:
+            # Of the scope only: no other token of the same kind helps an owner's rule.
+            response["headers"] = {"WWW-Authenticate": {**_HEADERS["WWW-Authenticate"], "required": False}}
     for response in responses.values():
         content = response["content"][PROBLEM_MEDIA_TYPE]
         if len(content["schema"]["anyOf"]) == 1:

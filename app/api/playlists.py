@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 from ulid import ULID
 
+from app.api.auth import READS, WRITES
 from app.api.bodies import JsonBody
-from app.api.dependencies import ANONYMOUS, Playlists, PlaylistToken, RequestPreconditions, RequestWrite
+from app.api.dependencies import Playlists, PlaylistToken, RequestCaller, RequestPreconditions, RequestWrite
 from app.api.openapi import CONDITIONAL, OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
 from app.api.problems import RequestRefused
 from app.api.responses import JSON, playlist_response, state_headers, written_response
@@ -34,6 +35,7 @@ _EXAMPLE_TRACKS = ["ALBUM_1/TRACK_1", "ALBUM_2/TRACK_7"]
 @router.post(
     "",
     summary="Create a playlist",
+    dependencies=WRITES,
     status_code=201,
     responses={
         201: playlist_answer("The new playlist, at version 1.", created=True, repeatable=True),
@@ -49,7 +51,10 @@ _EXAMPLE_TRACKS = ["ALBUM_1/TRACK_1", "ALBUM_2/TRACK_7"]
     ),
 )
 async def create_playlist(
-    write: RequestWrite, body: Annotated[NewPlaylist, Depends(JsonBody(_NEW))], playlists: Playlists
+    caller: RequestCaller,
+    write: RequestWrite,
+    body: Annotated[NewPlaylist, Depends(JsonBody(_NEW))],
+    playlists: Playlists,
 ) -> Response:
     """Create a playlist. The service makes its token, which sorts by time.
 
@@ -57,16 +62,17 @@ async def create_playlist(
     playlist that the first one made, as it is now.
     """
     playlist_token = write.playlist_token or str(ULID())
-    written = await playlists.create(playlist_token, body.content(), playlist_owner=ANONYMOUS, write=write)
+    written = await playlists.create(playlist_token, body.content(), caller=caller, write=write)
     return written_response(written)
 
 
 _READ: dict[str, Any] = {
+    "dependencies": READS,
     "responses": {
         200: playlist_answer("The playlist."),
         304: {"description": "`If-None-Match` names the current state."},
         **problems(*OF_ONE, "precondition-failed"),
-    }
+    },
 }
 
 
@@ -86,6 +92,7 @@ async def get_playlist(
 @router.patch(
     "/{playlist_token}",
     summary="Rename or edit a playlist",
+    dependencies=WRITES,
     responses={
         200: playlist_answer("The playlist after the change, as it was if that changes nothing.", repeatable=True),
         **problems(*OF_ONE, *WITH_BODY, *CONDITIONAL, "version-conflict", "patch-not-applicable"),
@@ -118,6 +125,7 @@ async def get_playlist(
 )
 async def edit_playlist(
     playlist_token: PlaylistToken,
+    caller: RequestCaller,
     preconditions: RequestPreconditions,
     write: RequestWrite,
     body: Annotated[PlaylistMergePatch | PlaylistJsonPatch, Depends(JsonBody(_PATCH))],
@@ -133,7 +141,11 @@ async def edit_playlist(
     written only if nobody else has written since then.
     """
     written = await playlists.update(
-        playlist_token, body.change(), preconditions=preconditions.expecting(body.playlist_version), write=write
+        playlist_token,
+        body.change(),
+        caller=caller,
+        preconditions=preconditions.expecting(body.playlist_version),
+        write=write,
     )
     return written_response(written)
 
@@ -141,6 +153,7 @@ async def edit_playlist(
 @router.put(
     "/{playlist_token}",
     summary="Create or replace a playlist",
+    dependencies=WRITES,
     responses={
         200: playlist_answer("The playlist after its replacement.", repeatable=True),
         201: playlist_answer("The new playlist, at version 1.", created=True, repeatable=True),
@@ -157,6 +170,7 @@ async def edit_playlist(
 )
 async def put_playlist(
     playlist_token: PlaylistToken,
+    caller: RequestCaller,
     preconditions: RequestPreconditions,
     write: RequestWrite,
     body: Annotated[PlaylistReplacement, Depends(JsonBody(_REPLACEMENT))],
@@ -176,7 +190,7 @@ async def put_playlist(
     written = await playlists.put(
         playlist_token,
         body.content(),
-        playlist_owner=ANONYMOUS,
+        caller=caller,
         preconditions=preconditions.expecting(body.playlist_version),
         write=write,
     )
@@ -186,6 +200,7 @@ async def put_playlist(
 @router.delete(
     "/{playlist_token}",
     summary="Delete a playlist",
+    dependencies=WRITES,
     status_code=204,
     responses={
         204: {"description": "The playlist is gone."},
@@ -193,12 +208,12 @@ async def put_playlist(
     },
 )
 async def delete_playlist(
-    playlist_token: PlaylistToken, preconditions: RequestPreconditions, playlists: Playlists
+    playlist_token: PlaylistToken, caller: RequestCaller, preconditions: RequestPreconditions, playlists: Playlists
 ) -> Response:
     """Delete a playlist, only if nobody has written since it was read; with `If-Match`, since then.
 
     Its play counter goes too. An `Idempotency-Key` is not looked at: a deletion that is repeated finds
     nothing to delete.
     """
-    await playlists.delete(playlist_token, preconditions=preconditions)
+    await playlists.delete(playlist_token, caller=caller, preconditions=preconditions)
     return Response(status_code=204)

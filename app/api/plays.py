@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from app.api.auth import READS, WRITES
 from app.api.dependencies import Counters, PlaylistToken, RequestWrite
 from app.api.openapi import OF_ONE, json_answer, problems
 from app.api.responses import json_response
@@ -16,6 +17,7 @@ router = APIRouter(prefix="/playlists/{playlist_token}/plays", tags=["playlists"
 @router.post(
     "",
     summary="Count a play",
+    dependencies=WRITES,
     responses={
         200: json_answer("How often the playlist was played, this time included.", PlayCount),
         **problems(
@@ -26,13 +28,15 @@ router = APIRouter(prefix="/playlists/{playlist_token}/plays", tags=["playlists"
             "unwritable-item",
             "read-only-region",
             "outcome-unknown",
+            "request-timeout",
         ),
     },
 )
 async def count_play(playlist_token: PlaylistToken, write: RequestWrite, counters: Counters) -> Response:
     """Count one play. It changes no version and makes no change of the playlist conflict.
 
-    A body is not looked at. With an `Idempotency-Key` a play is counted once, however often it is
+    A play is no change of the playlist, so whoever may write may count one, of whosesoever playlist. A
+    body is not looked at. With an `Idempotency-Key` a play is counted once, however often it is
     sent within ten minutes; without one, send it again after a 504 only if counting twice does no
     harm.
     """
@@ -40,7 +44,8 @@ async def count_play(playlist_token: PlaylistToken, write: RequestWrite, counter
 
 
 _READ: dict[str, Any] = {
-    "responses": {200: json_answer("How often the playlist was played.", PlayCount), **problems(*OF_ONE)}
+    "dependencies": READS,
+    "responses": {200: json_answer("How often the playlist was played.", PlayCount), **problems(*OF_ONE)},
 }
 
 

@@ -25,8 +25,24 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             400,
             "Malformed request",
             "The request cannot be read: a body that is not strict JSON (UTF-8, no duplicate member names, no "
-            "NaN or Infinity, no lone surrogates, no extreme nesting), or a precondition header that is not a "
-            "list of entity-tags. `detail` says where. Nothing was written.",
+            "NaN or Infinity, no lone surrogates, no extreme nesting), a precondition header that is not a "
+            "list of entity-tags, or what is no HTTP request at all. `detail` says where. Nothing was written.",
+        ),
+        ProblemType(
+            "unauthorized",
+            401,
+            "Unauthorized",
+            "The request has no access token, or one that is not accepted; `detail` says why. Send one of the "
+            "issuer that the service trusts, as `Authorization: Bearer <token>` (RFC 6750). Nothing was read or "
+            "written.",
+        ),
+        ProblemType(
+            "forbidden",
+            403,
+            "Forbidden",
+            "The access token lacks the scope that the operation needs, which `WWW-Authenticate` names then; or the "
+            "playlist is not yours to change: only its owner or an admin may, and one without an owner an admin alone "
+            "if the service is not set otherwise. This request has changed nothing.",
         ),
         ProblemType(
             "playlist-not-found",
@@ -183,12 +199,45 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             "`Retry-After` seconds.",
         ),
         ProblemType(
+            "authentication-unavailable",
+            503,
+            "Authentication unavailable",
+            "The service has no keys of the issuer yet to check access tokens with. Nothing was read or written. "
+            "Retry after `Retry-After` seconds.",
+        ),
+        ProblemType(
             "outcome-unknown",
             504,
             "Outcome unknown",
             "The write was sent and its answer was lost: it may or may not have been applied. Read the playlist "
             "and compare before you repeat the change; a repeat with the `If-Match` of the first attempt cannot "
             "overwrite anything.",
+        ),
+        ProblemType(
+            "request-timeout",
+            408,
+            "Request timeout",
+            "The headers or the body took too long to arrive. Nothing was written. The connection is closed.",
+        ),
+        ProblemType(
+            "headers-too-large",
+            431,
+            "Headers too large",
+            "The request line and the headers are over the limit that `detail` gives. Nothing was written. The "
+            "connection is closed.",
+        ),
+        ProblemType(
+            "overloaded",
+            503,
+            "Overloaded",
+            "The service has as many requests in flight as it can serve in time. Nothing was written: retry after "
+            "`Retry-After` seconds, with a back-off that grows and varies.",
+        ),
+        ProblemType(
+            "draining",
+            503,
+            "Draining",
+            "The process is about to end and asks for no new requests. It still serves those that come.",
         ),
     )
 }

@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from app.api.auth import WRITES
 from app.api.bodies import JsonBody
-from app.api.dependencies import Playlists, PlaylistToken, RequestPreconditions, RequestWrite
+from app.api.dependencies import Playlists, PlaylistToken, RequestCaller, RequestPreconditions, RequestWrite
 from app.api.openapi import OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
 from app.api.responses import JSON, written_response
 from app.api.schemas import NewTracks
@@ -19,6 +20,7 @@ _NEW_TRACKS = {JSON: NewTracks}
 @router.post(
     "",
     summary="Insert tracks",
+    dependencies=WRITES,
     responses={
         200: playlist_answer("The playlist with the tracks; as it was if all were skipped.", repeatable=True),
         **problems(
@@ -44,6 +46,7 @@ _NEW_TRACKS = {JSON: NewTracks}
 )
 async def insert_tracks(
     playlist_token: PlaylistToken,
+    caller: RequestCaller,
     preconditions: RequestPreconditions,
     write: RequestWrite,
     body: Annotated[NewTracks, Depends(JsonBody(_NEW_TRACKS))],
@@ -57,6 +60,7 @@ async def insert_tracks(
     written = await playlists.update(
         playlist_token,
         body.insertion().apply,
+        caller=caller,
         # An insertion overwrites nothing, so it need not name a state even where other changes have to.
         preconditions=preconditions.optional(),
         write=write,

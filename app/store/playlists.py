@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from weakref import WeakValueDictionary
 
+from app.domain.access import Caller
 from app.domain.errors import (
     EditConflict,
     InvalidPlaylistToken,
@@ -49,6 +50,9 @@ _MOST_LOOKED_AT = 1_000
 class PlaylistRepository:
     """Playlists by token. Every method may raise Throttled and StorageUnavailable, which mean that
     nothing was written; every write may raise OutcomeUnknown and ReadOnlyRegion besides.
+
+    Every write raises Forbidden where the playlist is not its caller's to write: in the state that is
+    read, and in the one that a failed condition met, unless that one holds the write itself.
 
     A write may be given as a LogicalWrite with an idempotency key. It is made once then, as far as
     the window of recent writes reaches; IdempotencyKeyReused is raised if the key was used for
@@ -94,17 +98,17 @@ class PlaylistRepository:
         playlist_token: str,
         content: PlaylistContent,
         *,
-        playlist_owner: str,
+        caller: Caller,
         write: LogicalWrite | None = None,
     ) -> Written:
-        """Write a new playlist at version 1, under a token that was made for it.
+        """Write a new playlist of the caller's at version 1, under a token that was made for it.
 
         A playlist under the token that `write` makes is its own, however long ago it made it.
         Raises InvalidPlaylistToken, PlaylistExists, PlaylistTooLarge.
         """
         write = write or LogicalWrite.unkeyed()
         return await self._create(
-            playlist_token, content, playlist_owner, write, self._writing_deadline(), token_is_new=not write.is_keyed
+            playlist_token, content, caller, write, self._writing_deadline(), token_is_new=not write.is_keyed
         )
 
     async def update(
@@ -112,6 +116,7 @@ class PlaylistRepository:
         playlist_token: str,
         change: Callable[[Playlist], Playlist],
         *,
+        caller: Caller,
         preconditions: Preconditions = NO_PRECONDITIONS,
         write: LogicalWrite | None = None,
         commutes: bool = False,
@@ -128,16 +133,16 @@ class PlaylistRepository:
         write = write or LogicalWrite.unkeyed()
         deadline = self._writing_deadline()
         if not commutes or preconditions.are_any:
-            return await self._update(playlist_token, change, preconditions, write, deadline)
+            return await self._update(playlist_token, change, caller, preconditions, write, deadline)
         async with self._turn(playlist_token, deadline):
-            return await self._update(playlist_token, change, preconditions, write, deadline, commutes=True)
+            return await self._update(playlist_token, change, caller, preconditions, write, deadline, commutes=True)
 
     async def put(
         self,
         playlist_token: str,
         content: PlaylistContent,
         *,
-        playlist_owner: str,
+        caller: Caller,
         preconditions: Preconditions = NO_PRECONDITIONS,
         write: LogicalWrite | None = None,
     ) -> Written:
@@ -149,23 +154,25 @@ class PlaylistRepository:
         write = write or LogicalWrite.unkeyed()
         deadline = self._writing_deadline()
         try:
-            return await self._update(playlist_token, content.replace, preconditions, write, deadline)
+            return await self._update(playlist_token, content.replace, caller, preconditions, write, deadline)
         except PlaylistNotFound:
             preconditions.check(None)
         try:
-            return await self._create(playlist_token, content, playlist_owner, write, deadline, token_is_new=False)
+            return await self._create(playlist_token, content, caller, write, deadline, token_is_new=False)
         except PlaylistExists as lost:
             preconditions.check(lost.current)
             raise
 
-    async def delete(self, playlist_token: str, *, preconditions: Preconditions = NO_PRECONDITIONS) -> None:
+    async def delete(
+        self, playlist_token: str, *, caller: Caller, preconditions: Preconditions = NO_PRECONDITIONS
+    ) -> None:
         """Delete the playlist if nobody wrote since it was read, and then its play counter.
 
         Raises PlaylistNotFound, what `preconditions` raise, EditConflict, UnwritableItem.
         """
         deadline = self._writing_deadline()
         try:
-            await self._delete(playlist_token, preconditions, deadline)
+            await self._delete(playlist_token, caller, preconditions, deadline)
         except PlaylistNotFound:
             # A deletion that was cut off may have left it.
             await self._counters.remove_left_behind(playlist_token, deadline)
@@ -201,6 +208,7 @@ class PlaylistRepository:
         self,
         playlist_token: str,
         change: Callable[[Playlist], Playlist],
+        caller: Caller,
         preconditions: Preconditions,
         write: LogicalWrite,
         deadline: Deadline,
@@ -210,6 +218,7 @@ class PlaylistRepository:
         # Read.
         stored = await self._load(playlist_token, deadline)
         for attempt in itertools.count(1):
+            caller.check_may_write(stored.playlist)
             if write.is_among(stored.recent_writes):
                 break
             preconditions.check(stored.playlist)
@@ -230,7 +239,7 @@ class PlaylistRepository:
                 return await self._writes.put(successor, read=stored, write=write, deadline=deadline)
             except WriteLost as lost:
                 if lost.met is None or not commutes or not await self._attempts.may_append_again(attempt, deadline):
-                    raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
+                    raise _conflict(lost, read=stored.playlist, caller=caller, preconditions=preconditions) from lost
                 # Read: the failed condition has brought what the others left.
                 stored = lost.met
                 ledger().appends_rebased += 1
@@ -240,7 +249,7 @@ class PlaylistRepository:
         self,
         playlist_token: str,
         content: PlaylistContent,
-        playlist_owner: str,
+        caller: Caller,
         write: LogicalWrite,
         deadline: Deadline,
         *,
@@ -251,7 +260,7 @@ class PlaylistRepository:
         stored = StoredPlaylist.created(
             playlist_token,
             content,
-            playlist_owner=playlist_owner,
+            playlist_owner=caller.subject,
             write_token=write.token,
             written_at=_now(),
         )
@@ -260,6 +269,8 @@ class PlaylistRepository:
         try:
             written = await self._writes.put(stored, read=None, write=write, deadline=deadline)
         except WriteLost as lost:
+            if lost.current is not None:
+                caller.check_may_write(lost.current)
             if lost.met is not None and playlist_token == write.playlist_token:
                 return Written(lost.met.playlist, is_new=True, is_repeat=True)
             raise PlaylistExists(current=lost.current) from lost
@@ -268,21 +279,25 @@ class PlaylistRepository:
             raise OutcomeUnknown(unknown.cause, advice=advice) from unknown
         return replace(written, is_new=True)
 
-    async def _delete(self, playlist_token: str, preconditions: Preconditions, deadline: Deadline) -> None:
+    async def _delete(
+        self, playlist_token: str, caller: Caller, preconditions: Preconditions, deadline: Deadline
+    ) -> None:
         stored = await self._load(playlist_token, deadline)
+        caller.check_may_write(stored.playlist)
         preconditions.check(stored.playlist)
         if stored.playlist.playlist_version is None:
             raise UnwritableItem(current=stored.playlist)
         try:
             await self._writes.delete(stored, deadline)
         except WriteLost as lost:
-            raise _conflict(lost, read=stored.playlist, preconditions=preconditions) from lost
+            raise _conflict(lost, read=stored.playlist, caller=caller, preconditions=preconditions) from lost
 
 
-def _conflict(lost: WriteLost, *, read: Playlist, preconditions: Preconditions) -> Exception:
-    """Why the write lost: gone, a precondition that no longer holds, or another writer."""
+def _conflict(lost: WriteLost, *, read: Playlist, caller: Caller, preconditions: Preconditions) -> Exception:
+    """Why the write lost: gone, made anew by another owner, a precondition that no longer holds, or another writer."""
     if lost.current is None:
         return PlaylistNotFound(read.playlist_token)
+    caller.check_may_write(lost.current)
     preconditions.check(lost.current, read=read)
     return EditConflict(current=lost.current, read=read)
 

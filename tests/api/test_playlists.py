@@ -11,7 +11,7 @@ from app.store.attempts import Attempts
 from app.store.dynamodb import DynamoDBTable
 from app.store.playlists import PlaylistRepository
 from tests.conftest import Interruptions
-from tests.writers import OtherProgram
+from tests.writers import ME, OtherProgram
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 MINE = {"playlist_name": "Mine", "track_tokens": ["A/1", "A/2"]}
@@ -657,6 +657,6 @@ class TestMrecWriteRegion:
         table = DynamoDBTable(client, table_name, write_region=client.meta.region_name)
         playlists = PlaylistRepository(table, Attempts(load_settings()))
 
-        renamed = (await playlists.update("p1", lambda playlist: playlist.renamed("Ours"))).playlist
+        renamed = (await playlists.update("p1", lambda playlist: playlist.renamed("Ours"), caller=ME)).playlist
 
         assert renamed.playlist_name == "Ours"

@@ -25,6 +25,7 @@ from tests.engines import DynamoDBLocal, is_dynamodb_local
 from tests.faults.proxy import Fault, FaultProxy, Script
 from tests.faults.test_outcomes import MINE, renamed, tasks_of_the_service
 from tests.servers import Served, running_playlists, without
+from tests.writers import ME
 
 AT_ONCE = 8
 
@@ -55,7 +56,7 @@ async def test_requests_in_flight_at_sigterm_are_served_to_their_end(
     served: Served, proxy: FaultProxy, playlists: PlaylistRepository
 ) -> None:
     for number in range(AT_ONCE):
-        await playlists.create(f"p{number}", MINE, playlist_owner="me")
+        await playlists.create(f"p{number}", MINE, caller=ME)
     proxy.plan = Script([Fault.DELAY] * AT_ONCE)
     proxy.delay_seconds = 0.5
     async with httpx2.AsyncClient(base_url=served.url) as http:
@@ -79,7 +80,7 @@ async def test_requests_in_flight_at_sigterm_are_served_to_their_end(
 async def test_service_killed_in_mid_flight_leaves_the_playlist_before_or_after(
     served: Served, proxy: FaultProxy, playlists: PlaylistRepository, table_name: str, fault: Fault
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
     proxy.plan = Script([fault])
     async with httpx2.AsyncClient(base_url=served.url) as http:
         edit = asyncio.create_task(http.patch("/playlists/p1", json={"playlist_name": "Ours", "track_tokens": []}))
@@ -94,7 +95,8 @@ async def test_service_killed_in_mid_flight_leaves_the_playlist_before_or_after(
         await until_named(playlists, "Ours")
     kept = await playlists.get("p1")
     assert (kept.playlist_name, kept.track_tokens) in ((MINE.playlist_name, MINE.track_tokens), ("Ours", ()))
-    assert (await playlists.update("p1", lambda playlist: playlist.renamed("Next"))).playlist.playlist_name == "Next"
+    after = await playlists.update("p1", renamed_to("Next"), caller=ME)
+    assert after.playlist.playlist_name == "Next"
 
 
 async def until_named(playlists: PlaylistRepository, playlist_name: str) -> None:
@@ -107,7 +109,7 @@ async def until_named(playlists: PlaylistRepository, playlist_name: str) -> None
 async def test_client_that_goes_away_leaves_the_playlist_whole_and_the_service_serving(
     served: Served, proxy: FaultProxy, playlists: PlaylistRepository, when: str
 ) -> None:
-    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+    created = (await playlists.create("p1", MINE, caller=ME)).playlist
     proxy.plan = Script([Fault.DELAY])
     host, _, port = served.url.removeprefix("http://").partition(":")
     body = json.dumps({"playlist_name": "Ours"}).encode()
@@ -143,13 +145,13 @@ async def test_engine_that_was_killed_and_started_again_on_its_files_is_found_ag
         settings = load_settings(table_name="music_items")
         async with open_client(settings) as client:
             playlists = PlaylistRepository(DynamoDBTable(client, "music_items"), Attempts(settings))
-            acknowledged = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+            acknowledged = (await playlists.create("p1", MINE, caller=ME)).playlist
             names = [f"Edit {number}" for number in range(300)]
 
             async def edit_in_turn() -> None:
                 nonlocal acknowledged
                 for name in names:
-                    acknowledged = (await playlists.update("p1", renamed_to(name))).playlist
+                    acknowledged = (await playlists.update("p1", renamed_to(name), caller=ME)).playlist
 
             edits = asyncio.create_task(edit_in_turn())
             await asyncio.sleep(0.2)
@@ -163,7 +165,7 @@ async def test_engine_that_was_killed_and_started_again_on_its_files_is_found_ag
             assert kept.playlist_version in (acknowledged.playlist_version, (acknowledged.playlist_version or 0) + 1)
             if kept.playlist_version == acknowledged.playlist_version:
                 assert kept == acknowledged
-            assert (await playlists.update("p1", renamed)).playlist.playlist_name == "Ours"
+            assert (await playlists.update("p1", renamed, caller=ME)).playlist.playlist_name == "Ours"
 
 
 async def test_expired_credentials_are_refreshed_and_the_write_is_made(
@@ -193,7 +195,7 @@ async def test_expired_credentials_are_refreshed_and_the_write_is_made(
 
     async with open_client(settings) as client:
         playlists = PlaylistRepository(DynamoDBTable(client, table_name), Attempts(settings))
-        created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+        created = (await playlists.create("p1", MINE, caller=ME)).playlist
 
     assert created.playlist_version == 1
     refused, repeated = proxy.access_keys
@@ -208,14 +210,14 @@ async def test_no_connection_and_no_task_is_lost_to_faults_and_cancellations(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one = settings.model_copy(update={"max_connections": 1, "request_deadline_seconds": 0.6})
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
     with monkeypatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", proxy.url)
         async with open_client(one) as client:
             faulty = PlaylistRepository(DynamoDBTable(client, table_name), Attempts(one))
             for fault in Fault:
                 proxy.plan = Script([fault] * 3, reads=fault)
-                requests = [asyncio.create_task(faulty.update("p1", renamed)) for _ in range(6)]
+                requests = [asyncio.create_task(faulty.update("p1", renamed, caller=ME)) for _ in range(6)]
                 await asyncio.sleep(0.05)
                 for request in requests[::2]:
                     request.cancel()

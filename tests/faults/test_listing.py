@@ -10,7 +10,7 @@ from app.domain.playlist import PlaylistContent
 from app.settings import Settings
 from app.store.playlists import PlaylistRepository
 from tests.faults.proxy import Fault, FaultProxy, Plan
-from tests.writers import OtherProgram
+from tests.writers import ME, OtherProgram
 
 REPEATED = [fault for fault in Fault if fault not in (Fault.NONE, Fault.DELAY, Fault.CLOCK_SKEW)]
 TOKENS = ["p1", "p2", "p3"]
@@ -29,7 +29,7 @@ def failing(*faults: Fault) -> Plan:
 @pytest.fixture
 async def three(playlists: PlaylistRepository) -> None:
     for token in TOKENS:
-        await playlists.create(token, PlaylistContent("Mine"), playlist_owner="me")
+        await playlists.create(token, PlaylistContent("Mine"), caller=ME)
 
 
 @pytest.mark.parametrize("fault", REPEATED, ids=lambda fault: fault.name)

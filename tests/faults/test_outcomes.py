@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 
@@ -25,7 +26,7 @@ from app.store.dynamodb import DynamoDBTable
 from app.store.items import Item
 from app.store.playlists import PlaylistRepository
 from tests.faults.proxy import APPLIED_AND_LOST, NOT_APPLIED_AND_UNKNOWN, Fault, FaultProxy, Script
-from tests.writers import OtherProgram
+from tests.writers import ME, OtherProgram
 
 MINE = PlaylistContent("Mine", ("A/1",))
 LOST = pytest.mark.parametrize("fault", APPLIED_AND_LOST, ids=lambda fault: fault.name)
@@ -79,10 +80,10 @@ class TestUpdate:
     async def test_own_write_whose_answer_was_lost_is_success(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([fault])
 
-        answered = (await faulty.update("p1", renamed)).playlist
+        answered = (await faulty.update("p1", renamed, caller=ME)).playlist
 
         assert answered == await playlists.get("p1")
         assert (answered.playlist_name, answered.playlist_version) == ("Ours", 2)
@@ -91,10 +92,10 @@ class TestUpdate:
     async def test_write_that_got_lost_on_its_way_is_made_by_the_retry(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([fault])
 
-        assert (await faulty.update("p1", renamed)).playlist.playlist_version == 2
+        assert (await faulty.update("p1", renamed, caller=ME)).playlist.playlist_version == 2
         assert (await playlists.get("p1")).playlist_name == "Ours"
 
     @pytest.mark.parametrize("count", [1, 15])
@@ -108,13 +109,13 @@ class TestUpdate:
         fault: Fault,
         count: int,
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([fault, Fault.THROTTLE], after={0: our_writes(other_program, count)})
         if fault is Fault.HANG_AFTER:
             # The act comes when the hanging ends; there is no gap to act in.
             proxy.plan = Script([Fault.DROP_RESPONSE], after={0: our_writes(other_program, count)})
 
-        answered = (await faulty.update("p1", renamed)).playlist
+        answered = (await faulty.update("p1", renamed, caller=ME)).playlist
 
         assert (answered.playlist_name, answered.playlist_version) == ("Ours", 2)
         assert (await playlists.get("p1")).playlist_version == 2 + count
@@ -128,11 +129,11 @@ class TestUpdate:
         other_program: OtherProgram,
         count: int,
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([Fault.DROP_RESPONSE], after={0: our_writes(other_program, count)})
 
         with pytest.raises(OutcomeUnknown):
-            await faulty.update("p1", renamed)
+            await faulty.update("p1", renamed, caller=ME)
 
     @pytest.mark.parametrize("count", [1, 15])
     async def test_rival_is_a_conflict_where_the_window_proves_that_ours_never_landed(
@@ -143,11 +144,11 @@ class TestUpdate:
         other_program: OtherProgram,
         count: int,
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([Fault.RESET_BEFORE], after={0: our_writes(other_program, count)})
 
         with pytest.raises(EditConflict) as conflict:
-            await faulty.update("p1", renamed)
+            await faulty.update("p1", renamed, caller=ME)
 
         assert conflict.value.current == await playlists.get("p1")
 
@@ -163,7 +164,7 @@ class TestUpdate:
         proxy.plan = Script([Fault.RESET_BEFORE], after={0: lambda: other_program.rename_in_place("p1", "Rival")})
 
         with pytest.raises(EditConflict):
-            await faulty.update("p1", renamed)
+            await faulty.update("p1", renamed, caller=ME)
 
     async def test_sixteen_rivals_prove_nothing(
         self,
@@ -172,11 +173,11 @@ class TestUpdate:
         proxy: FaultProxy,
         other_program: OtherProgram,
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([Fault.RESET_BEFORE], after={0: our_writes(other_program, 16)})
 
         with pytest.raises(OutcomeUnknown):
-            await faulty.update("p1", renamed)
+            await faulty.update("p1", renamed, caller=ME)
 
     @pytest.mark.parametrize("fault", [Fault.DROP_RESPONSE, Fault.RESET_BEFORE], ids=lambda fault: fault.name)
     @pytest.mark.parametrize("act", ["PutItem by another program", "delete", "delete and re-creation"])
@@ -189,7 +190,7 @@ class TestUpdate:
         fault: Fault,
         act: str,
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         acts: dict[str, Callable[[], object]] = {
             "PutItem by another program": lambda: other_program.put_playlist("p1", playlist_version={"N": "2"}),
             "delete": lambda: other_program.delete("p1"),
@@ -198,7 +199,7 @@ class TestUpdate:
         proxy.plan = Script([fault], after={0: acts[act]})
 
         with pytest.raises(OutcomeUnknown):
-            await faulty.update("p1", renamed)
+            await faulty.update("p1", renamed, caller=ME)
 
     # At the first version our condition would hold once more, so that a retry would overwrite the new playlist.
     @pytest.mark.parametrize("version", ["1", "2"])
@@ -214,7 +215,7 @@ class TestUpdate:
         proxy.plan = Script([Fault.DROP_RESPONSE], after={0: recreate})
 
         with pytest.raises(OutcomeUnknown):
-            await faulty.update("p1", renamed)
+            await faulty.update("p1", renamed, caller=ME)
 
     async def test_item_that_has_lost_its_version_meanwhile_leaves_the_outcome_unknown(
         self,
@@ -223,14 +224,14 @@ class TestUpdate:
         proxy: FaultProxy,
         other_program: OtherProgram,
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script(
             [Fault.DROP_RESPONSE, *[Fault.THROTTLE] * 10],
             after={0: lambda: other_program.put_playlist("p1", playlist_version=None)},
         )
 
         with pytest.raises(OutcomeUnknown):
-            await faulty.update("p1", renamed)
+            await faulty.update("p1", renamed, caller=ME)
 
     async def test_conflict_with_no_lost_attempt_needs_no_proof(
         self,
@@ -239,30 +240,30 @@ class TestUpdate:
         proxy: FaultProxy,
         other_program: OtherProgram,
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([Fault.THROTTLE], after={0: lambda: other_program.put_playlist("p1")})
 
         with pytest.raises(EditConflict):
-            await faulty.update("p1", renamed)
+            await faulty.update("p1", renamed, caller=ME)
 
     @LOST
     async def test_retries_that_are_all_throttled_after_an_applied_attempt_still_end_in_success(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([fault, *[Fault.THROTTLE] * 10])
 
-        assert (await faulty.update("p1", renamed)).playlist.playlist_version == 2
+        assert (await faulty.update("p1", renamed, caller=ME)).playlist.playlist_version == 2
         assert (await playlists.get("p1")).playlist_version == 2
 
     async def test_unknown_outcome_is_never_told_as_a_throttling(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([Fault.HANG_BEFORE, *[Fault.THROTTLE] * 10])
 
         with pytest.raises(OutcomeUnknown):
-            await faulty.update("p1", renamed)
+            await faulty.update("p1", renamed, caller=ME)
 
     @pytest.mark.parametrize(
         ("fault", "error"),
@@ -281,21 +282,21 @@ class TestUpdate:
         fault: Fault,
         error: type[PlaylistError],
     ) -> None:
-        created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+        created = (await playlists.create("p1", MINE, caller=ME)).playlist
         proxy.plan = Script([fault] * 20)
 
         with pytest.raises(error):
-            await faulty.update("p1", renamed)
+            await faulty.update("p1", renamed, caller=ME)
 
         assert await playlists.get("p1") == created
 
     async def test_conflict_of_transactions_is_retried(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([Fault.TRANSACTION_CONFLICT, Fault.THROTTLE])
 
-        assert (await faulty.update("p1", renamed)).playlist.playlist_version == 2
+        assert (await faulty.update("p1", renamed, caller=ME)).playlist.playlist_version == 2
 
 
 class TestCreate:
@@ -305,7 +306,7 @@ class TestCreate:
     ) -> None:
         proxy.plan = Script([fault])
 
-        created = await faulty.create("p1", MINE, playlist_owner="me")
+        created = await faulty.create("p1", MINE, caller=ME)
 
         assert created.playlist == await playlists.get("p1")
 
@@ -315,7 +316,7 @@ class TestCreate:
         proxy.plan = Script([Fault.DROP_RESPONSE], after={0: lambda: other_program.delete("p1")})
 
         with pytest.raises(OutcomeUnknown):
-            await faulty.create("p1", MINE, playlist_owner="me")
+            await faulty.create("p1", MINE, caller=ME)
 
         assert other_program.read("p1") is None
 
@@ -325,7 +326,7 @@ class TestCreate:
         proxy.plan = Script([Fault.RESET_BEFORE], after={0: lambda: other_program.put_playlist("p1")})
 
         with pytest.raises(OutcomeUnknown):
-            await faulty.create("p1", MINE, playlist_owner="me")
+            await faulty.create("p1", MINE, caller=ME)
 
     async def test_creation_by_another_is_a_conflict_if_no_attempt_was_lost(
         self, faulty: PlaylistRepository, proxy: FaultProxy, other_program: OtherProgram
@@ -333,7 +334,7 @@ class TestCreate:
         proxy.plan = Script([Fault.THROTTLE], after={0: lambda: other_program.put_playlist("p1")})
 
         with pytest.raises(PlaylistExists):
-            await faulty.create("p1", MINE, playlist_owner="me")
+            await faulty.create("p1", MINE, caller=ME)
 
 
 class TestDelete:
@@ -341,10 +342,10 @@ class TestDelete:
     async def test_own_deletion_whose_answer_was_lost_is_success(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([fault])
 
-        await faulty.delete("p1")
+        await faulty.delete("p1", caller=ME)
 
         with pytest.raises(PlaylistNotFound):
             await playlists.get("p1")
@@ -353,10 +354,10 @@ class TestDelete:
     async def test_own_deletion_is_success_also_when_all_retries_are_throttled(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([fault, *[Fault.THROTTLE] * 10])
 
-        await faulty.delete("p1")
+        await faulty.delete("p1", caller=ME)
 
     async def test_deletion_by_another_is_not_found_if_no_attempt_was_lost(
         self,
@@ -365,11 +366,11 @@ class TestDelete:
         proxy: FaultProxy,
         other_program: OtherProgram,
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([Fault.THROTTLE], after={0: lambda: other_program.delete("p1")})
 
         with pytest.raises(PlaylistNotFound):
-            await faulty.delete("p1")
+            await faulty.delete("p1", caller=ME)
 
     async def test_rival_is_a_conflict_where_the_window_proves_that_nothing_was_deleted(
         self,
@@ -378,11 +379,11 @@ class TestDelete:
         proxy: FaultProxy,
         other_program: OtherProgram,
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         proxy.plan = Script([Fault.RESET_BEFORE], after={0: our_writes(other_program, 1)})
 
         with pytest.raises(EditConflict):
-            await faulty.delete("p1")
+            await faulty.delete("p1", caller=ME)
 
     @pytest.mark.parametrize("version", [1, 2])
     async def test_recreation_after_a_lost_deletion_leaves_the_outcome_unknown_and_survives(
@@ -393,7 +394,7 @@ class TestDelete:
         other_program: OtherProgram,
         version: int,
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         before: Item | None = other_program.read("p1")
         assert before is not None
 
@@ -410,7 +411,7 @@ class TestDelete:
         proxy.plan = Script([Fault.DROP_RESPONSE], after={0: recreate})
 
         with pytest.raises(OutcomeUnknown):
-            await faulty.delete("p1")
+            await faulty.delete("p1", caller=ME)
 
         assert other_program.read("p1") is not None
 
@@ -421,7 +422,7 @@ class TestDelete:
         proxy.plan = Script([Fault.DROP_RESPONSE], after={0: lambda: other_program.put_playlist("p1")})
 
         with pytest.raises(OutcomeUnknown):
-            await faulty.delete("p1")
+            await faulty.delete("p1", caller=ME)
 
         assert other_program.read("p1") is not None
 
@@ -441,13 +442,13 @@ class TestDeadline:
         settings: Settings,
         hanging: str,
     ) -> None:
-        await playlists.create("p1", MINE, playlist_owner="me")
+        await playlists.create("p1", MINE, caller=ME)
         reads = Fault.NONE if hanging == "writes" else Fault.HANG_BEFORE
         proxy.plan = Script([] if hanging == "reads" else [Fault.HANG_AFTER] * 50, reads=reads)
         started = time.monotonic()
 
         with pytest.raises(PlaylistError) if hanging != "writes" else nullcontext():
-            await faulty.update("p1", renamed)
+            await faulty.update("p1", renamed, caller=ME)
 
         # Not a measurement: the contract's bound, with room for a slow machine.
         assert time.monotonic() - started < settings.request_deadline_seconds * 1.1 + 0.3
@@ -469,7 +470,7 @@ async def test_write_that_was_never_connected_is_known_not_to_be_made(
             unreachable = PlaylistRepository(DynamoDBTable(client, table_name), Attempts(short))
 
             with pytest.raises(StorageUnavailable):
-                await unreachable.create("p1", MINE, playlist_owner="me")
+                await unreachable.create("p1", MINE, caller=ME)
         for filler in fillers:
             filler.close()
 
@@ -478,7 +479,7 @@ class TestTime:
     async def test_read_is_repeated_after_every_fault(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
     ) -> None:
-        created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+        created = (await playlists.create("p1", MINE, caller=ME)).playlist
         for fault in Fault:
             if fault is Fault.CLOCK_SKEW:
                 continue
@@ -490,13 +491,14 @@ class TestTime:
     async def test_cancelled_request_leaves_the_playlist_whole_and_no_task_behind(
         self, faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy
     ) -> None:
-        created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+        created = (await playlists.create("p1", MINE, caller=ME)).playlist
         names = {"Mine"}
         for delay in (0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032):
             proxy.plan = Script([Fault.HANG_AFTER])
             name = f"Cancelled after {delay}"
             names.add(name)
-            request = asyncio.create_task(faulty.update("p1", lambda playlist, name=name: playlist.renamed(name)))  # type: ignore[misc]
+            change = partial(Playlist.renamed, playlist_name=name)
+            request = asyncio.create_task(faulty.update("p1", change, caller=ME))
             await asyncio.sleep(delay)
             request.cancel()
 
@@ -507,7 +509,7 @@ class TestTime:
         playlist = await playlists.get("p1")
         assert playlist.playlist_name in names
         assert playlist.track_tokens == created.track_tokens
-        assert (await faulty.update("p1", renamed)).playlist.playlist_name == "Ours"
+        assert (await faulty.update("p1", renamed, caller=ME)).playlist.playlist_name == "Ours"
 
 
 def tasks_of_the_service() -> "set[asyncio.Task[object]]":

@@ -14,6 +14,7 @@ from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
 from tests.faults.proxy import APPLIED_AND_LOST, NOT_APPLIED_AND_UNKNOWN, Fault, FaultProxy, RandomPlan, Script
 from tests.faults.test_outcomes import LOST, MINE, renamed
+from tests.writers import ME
 
 UNKNOWN = pytest.mark.parametrize("fault", [*APPLIED_AND_LOST, *NOT_APPLIED_AND_UNKNOWN], ids=lambda fault: fault.name)
 
@@ -43,7 +44,7 @@ async def repeated_until_answered(send: Callable[[], Awaitable[object]]) -> int:
 async def test_keyed_appends_that_are_repeated_until_answered_take_effect_once_each(
     faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, seed: int
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
     proxy.plan = RandomPlan(seed, rate=0.6, hang=False)
     random.seed(seed)
     sent = 0
@@ -53,7 +54,7 @@ async def test_keyed_appends_that_are_repeated_until_answered_take_effect_once_e
         write = keyed(f"{seed} {number}")
 
         async def send(append=append, write=write) -> object:  # type: ignore[no-untyped-def]
-            return await faulty.update("p1", append, write=write, commutes=True)
+            return await faulty.update("p1", append, write=write, commutes=True, caller=ME)
 
         sent += await repeated_until_answered(send)
 
@@ -73,10 +74,10 @@ async def test_keyed_creation_whose_answer_was_lost_makes_one_playlist(
     # The counter is looked for first; the read that would settle what became of the write fails.
     proxy.plan = lambda operation, content: Fault.ERROR_BEFORE if proxy.writes_seen else lost(operation, content)
     with pytest.raises(OutcomeUnknown):
-        await faulty.create(write.playlist_token, MINE, playlist_owner="me", write=write)
+        await faulty.create(write.playlist_token, MINE, caller=ME, write=write)
     proxy.plan = Script([])
 
-    again = await faulty.create(write.playlist_token, MINE, playlist_owner="me", write=write)
+    again = await faulty.create(write.playlist_token, MINE, caller=ME, write=write)
 
     assert again.is_repeat
     assert again.playlist == await playlists.get(write.playlist_token)
@@ -87,10 +88,10 @@ async def test_keyed_creation_whose_answer_was_lost_makes_one_playlist(
 async def test_keyed_write_whose_answer_was_lost_is_no_repeat_if_the_request_itself_finds_it(
     faulty: PlaylistRepository, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
     proxy.plan = Script([fault])
 
-    written = await faulty.update("p1", renamed, write=keyed("k1"))
+    written = await faulty.update("p1", renamed, write=keyed("k1"), caller=ME)
 
     assert not written.is_repeat
     assert written.playlist == await playlists.get("p1")
@@ -100,7 +101,7 @@ async def test_keyed_write_whose_answer_was_lost_is_no_repeat_if_the_request_its
 async def test_play_of_unknown_outcome_is_told_and_not_repeated(
     counters: PlayCounters, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
     proxy.plan = Script([fault])
 
     with pytest.raises(OutcomeUnknown, match="may count it twice"):
@@ -114,7 +115,7 @@ async def test_play_of_unknown_outcome_is_told_and_not_repeated(
 async def test_play_that_was_refused_is_repeated(
     counters: PlayCounters, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
     proxy.plan = Script([fault])
 
     assert await counters.count("p1", write=LogicalWrite.unkeyed()) == 1
@@ -124,7 +125,7 @@ async def test_play_that_was_refused_is_repeated(
 async def test_keyed_play_is_counted_once_whatever_happens_to_its_answers(
     counters: PlayCounters, playlists: PlaylistRepository, proxy: FaultProxy, fault: Fault
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
     proxy.plan = Script([fault])
 
     assert await counters.count("p1", write=keyed("k1")) == 1
@@ -136,7 +137,7 @@ async def test_keyed_play_is_counted_once_whatever_happens_to_its_answers(
 async def test_keyed_play_whose_count_cannot_be_read_is_not_told_as_not_counted(
     counters: PlayCounters, playlists: PlaylistRepository, proxy: FaultProxy
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
     proxy.plan = lambda operation, _: Fault.ERROR_BEFORE if operation == "GetItem" and proxy.writes_seen else Fault.NONE
 
     with pytest.raises(OutcomeUnknown):
@@ -149,12 +150,12 @@ async def test_keyed_play_whose_count_cannot_be_read_is_not_told_as_not_counted(
 async def test_deletion_whose_counter_cannot_be_deleted_is_made_and_the_counter_is_not_taken_over(
     faulty: PlaylistRepository, counters: PlayCounters, playlists: PlaylistRepository, proxy: FaultProxy
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
     await counters.count("p1", write=LogicalWrite.unkeyed())
     proxy.plan = Script([Fault.NONE, *[Fault.THROTTLE] * 10])
 
-    await faulty.delete("p1")
+    await faulty.delete("p1", caller=ME)
     proxy.plan = Script([])
-    await faulty.put("p1", MINE, playlist_owner="me")
+    await faulty.put("p1", MINE, caller=ME)
 
     assert await counters.get("p1") == 0

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.domain.access import Caller
 from app.domain.errors import (
     EditConflict,
     InvalidPlaylistToken,
@@ -21,7 +22,7 @@ from app.domain.playlist import Playlist, PlaylistContent
 from app.domain.preconditions import EntityTags, Preconditions
 from app.store.items import ITEM_SIZE_LIMIT, item_size
 from app.store.playlists import PlaylistRepository
-from tests.writers import OtherProgram
+from tests.writers import ME, OtherProgram
 
 MINE = PlaylistContent("Mine", ("A/1", "A/2"))
 
@@ -44,7 +45,7 @@ def tag_of(playlist: Playlist) -> EntityTags:
 
 
 async def test_create_writes_what_get_reads(playlists: PlaylistRepository) -> None:
-    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+    created = (await playlists.create("p1", MINE, caller=ME)).playlist
 
     assert await playlists.get("p1") == created
     assert (created.playlist_version, created.playlist_owner) == (1, "me")
@@ -52,10 +53,10 @@ async def test_create_writes_what_get_reads(playlists: PlaylistRepository) -> No
 
 
 async def test_create_refuses_a_token_that_is_taken(playlists: PlaylistRepository) -> None:
-    first = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+    first = (await playlists.create("p1", MINE, caller=ME)).playlist
 
     with pytest.raises(PlaylistExists) as conflict:
-        await playlists.create("p1", PlaylistContent("Second"), playlist_owner="me")
+        await playlists.create("p1", PlaylistContent("Second"), caller=ME)
 
     assert conflict.value.current == first
     assert await playlists.get("p1") == first
@@ -63,7 +64,7 @@ async def test_create_refuses_a_token_that_is_taken(playlists: PlaylistRepositor
 
 async def test_create_refuses_a_token_that_nobody_may_choose(playlists: PlaylistRepository) -> None:
     with pytest.raises(InvalidPlaylistToken):
-        await playlists.create("a b", MINE, playlist_owner="me")
+        await playlists.create("a b", MINE, caller=ME)
 
 
 async def test_get_raises_playlist_not_found(playlists: PlaylistRepository) -> None:
@@ -77,9 +78,9 @@ async def test_get_raises_playlist_not_found_for_a_token_longer_than_any_key(pla
 
 
 async def test_update_writes_the_next_version(playlists: PlaylistRepository) -> None:
-    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+    created = (await playlists.create("p1", MINE, caller=ME)).playlist
 
-    updated = (await playlists.update("p1", rename_to("New"))).playlist
+    updated = (await playlists.update("p1", rename_to("New"), caller=ME)).playlist
 
     assert updated == await playlists.get("p1")
     assert (updated.playlist_name, updated.playlist_version, updated.track_tokens) == ("New", 2, MINE.track_tokens)
@@ -90,10 +91,10 @@ async def test_update_writes_the_next_version(playlists: PlaylistRepository) -> 
 async def test_update_that_changes_nothing_writes_nothing(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+    created = (await playlists.create("p1", MINE, caller=ME)).playlist
     before = other_program.read("p1")
 
-    updated = (await playlists.update("p1", rename_to("Mine"))).playlist
+    updated = (await playlists.update("p1", rename_to("Mine"), caller=ME)).playlist
 
     assert updated == created
     assert other_program.read("p1") == before
@@ -102,10 +103,10 @@ async def test_update_that_changes_nothing_writes_nothing(
 async def test_update_raises_edit_conflict_when_a_rival_writes_between_read_and_write(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+    created = (await playlists.create("p1", MINE, caller=ME)).playlist
 
     with pytest.raises(EditConflict) as conflict:
-        await playlists.update("p1", rename_after(lambda: other_program.rename_in_place("p1", "Rival")))
+        await playlists.update("p1", rename_after(lambda: other_program.rename_in_place("p1", "Rival")), caller=ME)
 
     assert conflict.value.current is not None
     assert conflict.value.current.playlist_name == "Rival"
@@ -117,12 +118,13 @@ async def test_update_raises_edit_conflict_when_a_rival_writes_between_read_and_
 async def test_update_raises_edit_conflict_when_a_rival_drops_our_attributes(
     playlists: PlaylistRepository, other_program: OtherProgram, rivals_version: str
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
 
     with pytest.raises(EditConflict):
         await playlists.update(
             "p1",
             rename_after(lambda: other_program.put_playlist("p1", playlist_version={"N": rivals_version})),
+            caller=ME,
         )
 
     assert (await playlists.get("p1")).playlist_name == "Theirs"
@@ -131,7 +133,7 @@ async def test_update_raises_edit_conflict_when_a_rival_drops_our_attributes(
 async def test_update_raises_edit_conflict_after_delete_and_recreation_at_the_same_version(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
     item = other_program.read("p1")
     assert item is not None
     recreated = {**item, "playlist_name": {"S": "Another"}, "recent_writes": {"L": [{"S": "another_token___"}]}}
@@ -141,7 +143,7 @@ async def test_update_raises_edit_conflict_after_delete_and_recreation_at_the_sa
         other_program.put(recreated)
 
     with pytest.raises(EditConflict) as conflict:
-        await playlists.update("p1", rename_after(delete_and_recreate))
+        await playlists.update("p1", rename_after(delete_and_recreate), caller=ME)
 
     assert conflict.value.current is not None
     assert conflict.value.current.playlist_version == 1
@@ -157,16 +159,16 @@ async def test_update_of_an_item_without_a_window_conflicts_with_one_that_has_it
         other_program.put_playlist("p1", recent_writes={"L": [{"S": "another_token___"}]})
 
     with pytest.raises(EditConflict):
-        await playlists.update("p1", rename_after(write_at_the_same_version))
+        await playlists.update("p1", rename_after(write_at_the_same_version), caller=ME)
 
 
 async def test_update_raises_playlist_not_found_when_it_is_deleted_between_read_and_write(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
 
     with pytest.raises(PlaylistNotFound):
-        await playlists.update("p1", rename_after(lambda: other_program.delete("p1")))
+        await playlists.update("p1", rename_after(lambda: other_program.delete("p1")), caller=ME)
 
     assert other_program.read("p1") is None
 
@@ -174,13 +176,14 @@ async def test_update_raises_playlist_not_found_when_it_is_deleted_between_read_
 async def test_update_raises_precondition_failed_when_if_match_stops_holding_before_the_write(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+    created = (await playlists.create("p1", MINE, caller=ME)).playlist
 
     with pytest.raises(PreconditionFailed) as conflict:
         await playlists.update(
             "p1",
             rename_after(lambda: other_program.rename_in_place("p1", "Rival")),
             preconditions=Preconditions(if_match=tag_of(created)),
+            caller=ME,
         )
 
     assert conflict.value.read == created
@@ -189,26 +192,27 @@ async def test_update_raises_precondition_failed_when_if_match_stops_holding_bef
 async def test_update_raises_version_conflict_when_the_expected_version_passes_before_the_write(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
 
     with pytest.raises(VersionConflict) as conflict:
         await playlists.update(
             "p1",
             rename_after(lambda: other_program.rename_in_place("p1", "Rival")),
             preconditions=Preconditions(expected_version=1),
+            caller=ME,
         )
 
     assert conflict.value.expected_version == 1
 
 
 async def test_error_of_the_change_is_passed_on_and_nothing_is_written(playlists: PlaylistRepository) -> None:
-    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+    created = (await playlists.create("p1", MINE, caller=ME)).playlist
 
     def refuse(_: Playlist) -> Playlist:
         raise LookupError("no")
 
     with pytest.raises(LookupError):
-        await playlists.update("p1", refuse)
+        await playlists.update("p1", refuse, caller=ME)
 
     assert await playlists.get("p1") == created
 
@@ -222,9 +226,9 @@ async def test_item_whose_version_cannot_be_counted_up_is_read_and_not_written(
 
     assert (await playlists.get("p1")).playlist_version is None
     with pytest.raises(UnwritableItem):
-        await playlists.update("p1", rename_to("New"))
+        await playlists.update("p1", rename_to("New"), caller=ME)
     with pytest.raises(UnwritableItem):
-        await playlists.delete("p1")
+        await playlists.delete("p1", caller=ME)
 
     assert other_program.read("p1") == before
 
@@ -234,9 +238,9 @@ async def test_last_version_that_can_be_read_is_reached_and_not_passed(
 ) -> None:
     other_program.put_playlist("p1", playlist_version={"N": str(2**63 - 3)})
 
-    updated = (await playlists.update("p1", rename_to("New"))).playlist
+    updated = (await playlists.update("p1", rename_to("New"), caller=ME)).playlist
     with pytest.raises(UnwritableItem):
-        await playlists.update("p1", rename_to("Newer"))
+        await playlists.update("p1", rename_to("Newer"), caller=ME)
 
     assert updated.playlist_version == 2**63 - 2
     assert await playlists.get("p1") == updated
@@ -247,7 +251,7 @@ async def test_first_write_to_an_item_of_another_program_adds_window_and_time_bu
 ) -> None:
     theirs = other_program.put_playlist("p1")
 
-    updated = (await playlists.update("p1", rename_to("New"))).playlist
+    updated = (await playlists.update("p1", rename_to("New"), caller=ME)).playlist
 
     item = other_program.read("p1")
     assert item is not None
@@ -262,7 +266,7 @@ async def test_item_beyond_our_input_limits_is_read_and_written(
     tracks = {"L": [{"S": "no slash"}, {"S": ""}, {"S": "a/b/c"}]}
     other_program.put_playlist("p1", playlist_name={"S": "x" * 1000}, track_tokens=tracks)
 
-    updated = (await playlists.update("p1", rename_to("New"))).playlist
+    updated = (await playlists.update("p1", rename_to("New"), caller=ME)).playlist
 
     item = other_program.read("p1")
     assert item is not None
@@ -277,8 +281,8 @@ async def test_window_of_an_unknown_form_locks_all_the_same(
     other_program.put_playlist("p1", recent_writes=window)
 
     with pytest.raises(EditConflict):
-        await playlists.update("p1", rename_after(lambda: other_program.rename_in_place("p1", "Rival")))
-    updated = (await playlists.update("p1", rename_to("New"))).playlist
+        await playlists.update("p1", rename_after(lambda: other_program.rename_in_place("p1", "Rival")), caller=ME)
+    updated = (await playlists.update("p1", rename_to("New"), caller=ME)).playlist
 
     assert updated.playlist_version == 3
     assert updated.write_token is not None
@@ -343,7 +347,7 @@ async def test_unknown_attributes_survive_a_write_to_the_byte(
     before = other_program.read("p1")
     assert before is not None
 
-    await playlists.update("p1", rename_to("New"))
+    await playlists.update("p1", rename_to("New"), caller=ME)
 
     after = other_program.read("p1")
     assert after is not None
@@ -355,9 +359,9 @@ async def test_unknown_attributes_survive_a_write_to_the_byte(
 
 async def test_ten_thousand_tracks_are_written_and_read(playlists: PlaylistRepository) -> None:
     tracks = tuple(f"ALBUM_{n % 1000:06}/TRACK_{n:012}" for n in range(10_000))
-    await playlists.create("p1", PlaylistContent("Long", tracks), playlist_owner="me")
+    await playlists.create("p1", PlaylistContent("Long", tracks), caller=ME)
 
-    updated = (await playlists.update("p1", lambda playlist: playlist.with_tracks(tracks[::-1]))).playlist
+    updated = (await playlists.update("p1", lambda playlist: playlist.with_tracks(tracks[::-1]), caller=ME)).playlist
 
     assert updated.track_tokens == tracks[::-1]
     assert await playlists.get("p1") == updated
@@ -366,11 +370,11 @@ async def test_ten_thousand_tracks_are_written_and_read(playlists: PlaylistRepos
 async def test_playlist_over_the_item_limit_is_refused_before_the_call(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    created = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+    created = (await playlists.create("p1", MINE, caller=ME)).playlist
     tracks = tuple(f"{'x' * 128}/{n:0128}" for n in range(1_600))
 
     with pytest.raises(PlaylistTooLarge) as refusal:
-        await playlists.update("p1", lambda playlist: playlist.with_tracks(tracks))
+        await playlists.update("p1", lambda playlist: playlist.with_tracks(tracks), caller=ME)
 
     assert refusal.value.size is not None
     assert refusal.value.size > refusal.value.limit == ITEM_SIZE_LIMIT
@@ -380,16 +384,16 @@ async def test_playlist_over_the_item_limit_is_refused_before_the_call(
 async def test_item_of_exactly_the_limit_is_written_and_one_byte_more_is_refused(
     playlists: PlaylistRepository, other_program: OtherProgram
 ) -> None:
-    created = (await playlists.create("p1", PlaylistContent("Mine"), playlist_owner="me")).playlist
+    created = (await playlists.create("p1", PlaylistContent("Mine"), caller=ME)).playlist
     item = other_program.read("p1")
     assert item is not None
     # Room for one element of the track list, and none for a second token in the window.
     room = ITEM_SIZE_LIMIT - item_size(item) - len("padding") - 1 - len("A/1")
     other_program.put({**item, "padding": {"S": "x" * room}})
 
-    updated = (await playlists.update("p1", lambda playlist: playlist.with_tracks(("A/1",)))).playlist
+    updated = (await playlists.update("p1", lambda playlist: playlist.with_tracks(("A/1",)), caller=ME)).playlist
     with pytest.raises(PlaylistTooLarge):
-        await playlists.update("p1", lambda playlist: playlist.with_tracks(("A/12",)))
+        await playlists.update("p1", lambda playlist: playlist.with_tracks(("A/12",)), caller=ME)
 
     stored = other_program.read("p1")
     assert stored is not None
@@ -399,8 +403,8 @@ async def test_item_of_exactly_the_limit_is_written_and_one_byte_more_is_refused
 
 
 async def test_put_creates_and_then_replaces_keeping_the_owner(playlists: PlaylistRepository) -> None:
-    created = await playlists.put("p1", MINE, playlist_owner="me")
-    replaced = await playlists.put("p1", PlaylistContent("Second"), playlist_owner="you")
+    created = await playlists.put("p1", MINE, caller=ME)
+    replaced = await playlists.put("p1", PlaylistContent("Second"), caller=Caller(subject="you", is_admin=True))
 
     assert (created.is_new, replaced.is_new) == (True, False)
     kept = replaced.playlist
@@ -409,25 +413,25 @@ async def test_put_creates_and_then_replaces_keeping_the_owner(playlists: Playli
 
 
 async def test_delete_removes_the_playlist(playlists: PlaylistRepository, other_program: OtherProgram) -> None:
-    await playlists.create("p1", MINE, playlist_owner="me")
+    await playlists.create("p1", MINE, caller=ME)
 
-    await playlists.delete("p1")
+    await playlists.delete("p1", caller=ME)
 
     assert other_program.read("p1") is None
     with pytest.raises(PlaylistNotFound):
-        await playlists.delete("p1")
+        await playlists.delete("p1", caller=ME)
 
 
 async def test_recreated_playlist_has_another_entity_tag(playlists: PlaylistRepository) -> None:
-    first = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
-    await playlists.delete("p1")
+    first = (await playlists.create("p1", MINE, caller=ME)).playlist
+    await playlists.delete("p1", caller=ME)
 
-    second = (await playlists.create("p1", MINE, playlist_owner="me")).playlist
+    second = (await playlists.create("p1", MINE, caller=ME)).playlist
 
     assert second.playlist_version == first.playlist_version
     assert second.entity_tag != first.entity_tag
     with pytest.raises(PreconditionFailed):
-        await playlists.update("p1", rename_to("New"), preconditions=Preconditions(if_match=tag_of(first)))
+        await playlists.update("p1", rename_to("New"), preconditions=Preconditions(if_match=tag_of(first)), caller=ME)
     with pytest.raises(PreconditionFailed):
-        await playlists.delete("p1", preconditions=Preconditions(if_match=tag_of(first)))
+        await playlists.delete("p1", preconditions=Preconditions(if_match=tag_of(first)), caller=ME)
     assert await playlists.get("p1") == second
