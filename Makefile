@@ -1,7 +1,8 @@
 # Two commands are enough: `make run` and `make test`. The others are for those who change the service.
 .DEFAULT_GOAL := help
 # Made by these commands, with no file of that name.
-.PHONY: help run test verify mutants soak overload lint format format-check types audit licences lock openapi clean
+.PHONY: help run test verify browser screenshots mutants soak overload lint format format-check types audit licences lock
+.PHONY: openapi clean
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
@@ -16,13 +17,19 @@ run: .venv/run .venv-engine/run ## try the service: embedded DynamoDB, example p
 test: .venv/test .venv-engine/run ## the whole suite: on DynamoDB Local where Java and Maven are, else on the embedded engine
 	@$(BIN)/pytest --numprocesses auto
 
-verify: .venv/test .venv-engine/run .venv-deploy/run ## what needs more tools: the files of deployment; the history load (Go, Java, Maven)
+verify: browser .venv-deploy/run ## what needs more tools: the files of deployment; pages (Chromium); the history load (Go, Java, Maven)
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@.venv-deploy/bin/cfn-lint deploy/table.yaml
 	@.venv-deploy/bin/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
 	@cd tests/history && go vet ./... && go test ./...
 	@$(BIN)/python -m tests.history.load --seeds 1 2 3 --requests 3500
+
+browser: .venv/browser .venv-engine/run ## the pages in a real browser: what is in docs page and landing page works (Chromium)
+	@$(BIN)/pytest tests/browser
+
+screenshots: .venv/browser .venv-engine/run ## take the README's pictures anew (Chromium)
+	@$(BIN)/python -m tests.browser.screenshots
 
 mutants: .venv/test .venv-engine/run ## seeded mistakes that tests and history checker have to find (Go, Java, Maven; 10 min)
 	@$(BIN)/python -m tests.history.mutants
@@ -81,6 +88,11 @@ clean: ## remove all that the other targets made
 .venv/benchmarks: requirements/benchmarks.txt .venv/test
 	@echo "Installing the benchmarks' tools into .venv"
 	@$(BIN)/python $(PIP) --require-hashes -r requirements/benchmarks.txt
+	@touch $@
+
+.venv/browser: requirements/browser.txt .venv/test
+	@echo "Installing the browser's driver into .venv"
+	@$(BIN)/python $(PIP) --require-hashes -r requirements/browser.txt
 	@touch $@
 
 .venv-engine/run: requirements/engine.txt

@@ -12,9 +12,9 @@ from app import tracing
 from app.api import listing, operations, playlists, plays, tracks
 from app.api.access_tokens import AccessTokens
 from app.api.auth import opened_access_tokens, readiness_checks
-from app.api.docs import add_docs
 from app.api.openapi import TITLE, openapi_document, operation_id
 from app.api.overload import OverloadMiddleware
+from app.api.pages import add_pages
 from app.api.problems import add_problem_handlers
 from app.api.request_id import RequestIdMiddleware
 from app.api.telemetry import TelemetryMiddleware
@@ -94,5 +94,5 @@ def create_app(settings: Settings, *, drain: Drain | None = None) -> FastAPI:
     app.include_router(plays.router)
     app.include_router(listing.router)
     app.include_router(operations.router)
-    add_docs(app)
+    add_pages(app)
     return app
