@@ -1,9 +1,10 @@
 # Two commands are enough: `make run` and `make test`. The others are for those who change the service.
 .DEFAULT_GOAL := help
 # Made by these commands, with no file of that name.
-.PHONY: help run test verify mutants soak lint format format-check types lock openapi clean
+.PHONY: help run test verify contract mutants soak lint format format-check types lock openapi clean
 PYTHON ?= python3
 PORT ?= 8080
+SEEDS ?= 1 2
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
@@ -16,11 +17,19 @@ run: .venv/run .venv-engine/run ## try the service: embedded DynamoDB, example p
 test: .venv/test .venv-engine/run ## the whole suite: on DynamoDB Local where Java and Maven are, else on the embedded engine
 	@$(BIN)/pytest --numprocesses auto
 
-verify: .venv/test .venv-engine/run ## what needs more tools: the container files; the history load (Go, Java, Maven)
+verify: contract ## what needs more tools: the contract; the container files; the history load (Go, Java, Maven)
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@cd tests/history && go vet ./... && go test ./...
 	@$(BIN)/python -m tests.history.load --seeds 1 2 3 --requests 3500
+
+# The linters take what they are given in openapi/ and nothing else; every warning is an error.
+contract: .venv/test .venv-engine/run .venv-contract/run openapi/node_modules/made ## the OpenAPI document: linters, changes that break clients, clients made from it, requests made from it (Node, Go; SEEDS="1 2")
+	@cd openapi && node_modules/.bin/redocly lint openapi.json
+	@cd openapi && node_modules/.bin/spectral lint openapi.json --fail-severity=hint
+	@cd openapi && go tool oasdiff breaking released.json openapi.json --fail-on WARN --severity-levels oasdiff-levels.txt
+	@$(BIN)/pytest tests/clients
+	@$(BIN)/python -m tests.fuzzing.run --seeds $(SEEDS)
 
 mutants: .venv/test .venv-engine/run ## seeded mistakes that tests and history checker have to find (Go, Java, Maven; 10 min)
 	@$(BIN)/python -m tests.history.mutants
@@ -47,7 +56,7 @@ lock: .venv/test ## write the hashed locks anew from pyproject.toml
 	@$(BIN)/python requirements/lock.py
 
 clean: ## remove all that the other targets made
-	@rm -rf .venv .venv-engine .dynamodb-local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-contract .venv-engine openapi/node_modules .dynamodb-local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # A stamp, because venv makes bin/python first: one that fails later leaves it behind.
 .venv/made:
@@ -64,6 +73,17 @@ clean: ## remove all that the other targets made
 .venv/test: requirements/test.txt .venv/run
 	@echo "Installing the test tools into .venv"
 	@$(BIN)/python $(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv-contract/run: requirements/contract.txt
+	@echo "Installing the tools of the contract into .venv-contract"
+	@$(PYTHON) -m venv .venv-contract
+	@.venv-contract/bin/python $(PIP) --require-hashes -r requirements/contract.txt
+	@touch $@
+
+openapi/node_modules/made: openapi/package-lock.json
+	@echo "Installing the linters into openapi/node_modules"
+	@cd openapi && npm ci --ignore-scripts --silent
 	@touch $@
 
 .venv-engine/run: requirements/engine.txt
