@@ -1,7 +1,7 @@
 # Two commands are enough: `make run` and `make test`. The others are for those who change the service.
 .DEFAULT_GOAL := help
 # Made by these commands, with no file of that name.
-.PHONY: help run test verify contract mutants soak lint format format-check types lock openapi clean
+.PHONY: help run test verify contract seen mutants soak lint format format-check types lock openapi clean
 PYTHON ?= python3
 PORT ?= 8080
 SEEDS ?= 1 2
@@ -30,6 +30,11 @@ contract: .venv/test .venv-engine/run .venv-contract/run openapi/node_modules/ma
 	@cd openapi && go tool oasdiff breaking released.json openapi.json --fail-on WARN --severity-levels oasdiff-levels.txt
 	@$(BIN)/pytest tests/clients
 	@$(BIN)/python -m tests.fuzzing.run --seeds $(SEEDS)
+
+seen: .venv/test .venv-engine/run ## answers that the OpenAPI document declares and no test of the suite gets (4 min)
+	@rm -f .pytest_cache/seen && mkdir -p .pytest_cache
+	@CONTRACT_SEEN=$(CURDIR)/.pytest_cache/seen $(BIN)/pytest --numprocesses auto --quiet tests/api tests/faults
+	@$(BIN)/python -m tests.contract openapi/openapi.json .pytest_cache/seen
 
 mutants: .venv/test .venv-engine/run ## seeded mistakes that tests and history checker have to find (Go, Java, Maven; 10 min)
 	@$(BIN)/python -m tests.history.mutants
