@@ -24,7 +24,7 @@ verify: contract ## what needs more tools: the contract; the container files; th
 	@$(BIN)/python -m tests.history.load --seeds 1 2 3 --requests 3500
 
 # The linters take what they are given in openapi/ and nothing else; every warning is an error.
-contract: .venv/test .venv-engine/run .venv-contract/run openapi/node_modules/made ## the OpenAPI document: linters, changes that break clients, clients made from it, requests made from it (Node, Go; SEEDS="1 2")
+contract: .venv/test .venv-engine/run .venv-contract/run openapi/node_modules/made ## the OpenAPI document: linters, breaking changes, clients, schemathesis (Node, Go; SEEDS="1 2")
 	@cd openapi && node_modules/.bin/redocly lint openapi.json
 	@cd openapi && node_modules/.bin/spectral lint openapi.json --fail-severity=hint
 	@cd openapi && go tool oasdiff breaking released.json openapi.json --fail-on WARN --severity-levels oasdiff-levels.txt

@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.domain.errors import OutcomeUnknown, StorageUnavailable, Throttled
+from app.domain.errors import ListingUnavailable, OutcomeUnknown, StorageUnavailable, Throttled
 from app.examples import add_examples
 from app.settings import Settings, load_settings
 from app.store.playlists import PlaylistRepository
@@ -184,6 +184,46 @@ async def test_operation_declares_that_a_key_may_be_reused(
     response = await send(http, operation_id, key)
 
     assert code_of(response) == "idempotency-key-reused"
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "error", "status"),
+    [
+        *((f"head_{name}", Throttled(), 503) for name in ("playlists", "playlist", "plays")),
+        *((f"head_{name}", RuntimeError("unforeseen"), 500) for name in ("playlists", "playlist", "plays")),
+        ("head_playlists", ListingUnavailable(), 501),
+    ],
+)
+async def test_head_declares_how_the_store_may_fail_it(
+    http: httpx2.AsyncClient, fail: Fail, operation_id: str, error: Exception, status: int
+) -> None:
+    fail(error, READS)
+
+    response = await send(http, operation_id, {})
+
+    assert response.status_code == status
+
+
+@pytest.mark.parametrize(("if_match", "status"), [('"unfinished', 400), ('"1"', 412), ("*", 200)])
+async def test_head_declares_what_becomes_of_a_precondition(
+    http: httpx2.AsyncClient, playlists: PlaylistRepository, if_match: str, status: int
+) -> None:
+    await add_examples(playlists)
+
+    response = await send(http, "head_playlist", {"If-Match": if_match})
+
+    assert response.status_code == status
+
+
+@pytest.mark.parametrize("operation_id", ["create_playlist", "edit_playlist", "put_playlist", "insert_tracks"])
+async def test_operation_declares_that_its_body_may_be_invalid(
+    http: httpx2.AsyncClient, playlists: PlaylistRepository, operation_id: str
+) -> None:
+    await add_examples(playlists)
+
+    response = await send(http, operation_id, {}, b'{"unknown": 1}')
+
+    assert code_of(response) == "invalid-request"
 
 
 class TestWhereAnotherRegionIsWritten:
