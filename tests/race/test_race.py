@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.domain.access import ANONYMOUS
 from app.domain.playlist import PlaylistContent
 from app.store.playlists import PlaylistRepository
 from tests.faults.proxy import FaultProxy, RandomPlan
@@ -62,7 +63,7 @@ async def test_race_on_a_named_playlist_renames_it_and_leaves_it(
 async def test_race_over_lost_answers_is_explained_and_tells_the_writes_that_were_recovered(
     endpoint_url: str, playlists: PlaylistRepository, table_name: str
 ) -> None:
-    await playlists.create("p1", PlaylistContent("First"), playlist_owner="anonymous")
+    await playlists.create("p1", PlaylistContent("First"), caller=ANONYMOUS)
     environment = without(PLAYLISTS_TABLE_NAME=table_name, PLAYLISTS_SKIP_TABLE_CHECK="true")
 
     def race(proxy_url: str) -> "subprocess.CompletedProcess[str]":
