@@ -7,20 +7,24 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-import uvicorn
 
+from app import server
 from app.api.auth import issuer_keys
 from app.api.jwks import KeySetUnavailable
 from app.domain.errors import PlaylistError
 from app.examples import add_examples
-from app.logs import logging_configuration
 from app.main import create_app
 from app.metrics import counted_together
+from app.race.playlists import RaceImpossible, naive_playlist, playlist_over_http, running_service
+from app.race.race import Race, run_race
+from app.race.results import plot as plot_race
+from app.race.results import print_results, require_matplotlib, shown_progress
 from app.settings import InvalidSettings, Settings, load_settings
 from app.store.attempts import Attempts
 from app.store.client import open_client, open_patient_client
@@ -33,8 +37,10 @@ _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 
 cli = typer.Typer(
     name="playlists",
-    help="Playlists over HTTP on a shared DynamoDB table, with optimistic locking.",
+    help="Playlists over HTTP on a shared DynamoDB table, with optimistic locking.\n\n"
+    "Begin with `playlists dev`. Settings are environment variables PLAYLISTS_*, which README.md lists, and AWS's own.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 table = typer.Typer(name="table", help="Make or check the DynamoDB table.", no_args_is_help=True)
@@ -47,7 +53,7 @@ def main() -> None:
     """Run the command; what the operator can mend ends it with one line and exit code 1."""
     try:
         cli()
-    except (InvalidSettings, TableUnusable, EngineUnavailable, KeySetUnavailable, _Impossible) as error:
+    except (InvalidSettings, TableUnusable, EngineUnavailable, KeySetUnavailable, RaceImpossible, _Impossible) as error:
         print(f"playlists: {error}", file=sys.stderr)
         sys.exit(1)
 
@@ -71,8 +77,8 @@ def dev(port: Port = 8080) -> None:
         if endpoint_url is not None:
             point_sdk_at(endpoint_url, os.environ)
         asyncio.run(_prepare(settings))
-        config = uvicorn.Config(
-            create_app(settings), **_server_options(settings, "127.0.0.1", port, readable_logs=True)
+        config = server.configuration(
+            partial(create_app, settings), settings, host="127.0.0.1", port=port, readable_logs=True
         )
         try:
             _AnnouncedServer(config).run()
@@ -86,7 +92,10 @@ def serve(
     port: Port = 8080,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
 ) -> None:
-    """Serve in production, on the table that is there."""
+    """Serve in production, on a table that is there.
+
+    `playlists table create` makes one. PLAYLISTS_AUTH has to say who may call.
+    """
     settings = load_settings()
     _check_port(host, port)
     asyncio.run(_open(settings) if settings.skip_table_check else _check(settings))
@@ -95,17 +104,12 @@ def serve(
     # uvicorn raises SIGTERM again once it has shut down; asked to stop and stopped is no failure.
     _exit_on(signal.SIGTERM)
     with counted_together(workers):
-        uvicorn.run(
-            "app.main:create_app_from_environment",
-            factory=True,
-            workers=workers,
-            **_server_options(settings, host, port, readable_logs=False),
-        )
+        server.serve(settings, host=host, port=port, workers=workers)
 
 
 @table.command("create")
 def create() -> None:
-    """Make the table, with its index; does nothing if it is there."""
+    """Make the table that PLAYLISTS_TABLE_NAME names, with its index; does nothing if it is there."""
     settings = load_settings(auth="none")
     created = asyncio.run(_create(settings))
     print(f"table {settings.table_name!r} " + ("created" if created else "was there already"))
@@ -137,11 +141,69 @@ def openapi(
         raise _Impossible(f"cannot write {output}: {error.strerror}") from error
 
 
+@cli.command()
+def race(
+    url: Annotated[
+        str | None, typer.Option(help="Service to race against; one is started if this is left out.")
+    ] = None,
+    playlist: Annotated[
+        str | None,
+        typer.Option(help="Playlist to rename, by its token; one is made and deleted again if this is left out."),
+    ] = None,
+    writers: Annotated[int, typer.Option(min=1, max=256, help="How many write at once.")] = 8,
+    renames: Annotated[int, typer.Option(min=1, max=100_000, help="How many renames they make between them.")] = 200,
+    naive: Annotated[
+        bool,
+        typer.Option("--naive", help="Read and write the table itself, without conditions, to see what that loses."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG file to draw versions over time into (needs matplotlib).")
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="PLAYLISTS_TOKEN", help="Bearer token; in the variable no process list shows it."),
+    ] = None,
+) -> None:
+    """Let many writers rename one playlist, and prove that no acknowledged rename is lost.
+
+    Without --url it starts a service of its own, on the embedded DynamoDB or the one that
+    AWS_ENDPOINT_URL_DYNAMODB (or AWS_ENDPOINT_URL) names. Every rename says in If-Match what it was made
+    from, and a writer that came too late goes on from the state that the conflict shows.
+
+    The exit code is 1 if anything was lost, as it is by naive writers.
+    """
+    if naive and (url or playlist):
+        raise _Impossible("--naive races on a table, with a playlist of its own: leave out --url and --playlist")
+    if plot is not None:
+        require_matplotlib()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C, so that what was started and made for the race goes with it.
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    with ExitStack() as running:
+        each_done = running.enter_context(shown_progress(renames))
+        if url is None:
+            if not any(os.environ.get(name) for name in _ENDPOINT_VARIABLES):
+                point_sdk_at(running.enter_context(running_engine()), os.environ)
+            asyncio.run(_create(load_settings(auth="none")))
+        if naive:
+            running_race = _race_naively(writers=writers, renames=renames, each_done=each_done)
+        else:
+            url = url or running.enter_context(running_service())
+            running_race = _race(url, playlist, token, writers=writers, renames=renames, each_done=each_done)
+        finished = asyncio.run(running_race)
+    print_results(finished, as_json=as_json)
+    if plot is not None:
+        plot_race(finished, plot)
+    if not finished.is_explained():
+        raise typer.Exit(1)
+
+
 class _Impossible(Exception):
     """One line: which argument cannot be used, and why."""
 
 
-class _AnnouncedServer(uvicorn.Server):
+class _AnnouncedServer(server.Server):
     """Says what to try as soon as it listens."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -192,6 +254,18 @@ async def _check(settings: Settings) -> list[str]:
             return await check_table(client, settings.table_name, mrec_write_region=settings.mrec_write_region)
 
 
+async def _race(url: str, playlist_token: str | None, bearer: str | None, **options: Any) -> Race:
+    async with playlist_over_http(url, playlist_token, bearer=bearer) as playlist:
+        return await run_race(playlist, is_shared=playlist_token is not None, **options)
+
+
+async def _race_naively(**options: Any) -> Race:
+    settings = load_settings(auth="none")
+    with _failures_explained(settings):
+        async with open_patient_client() as client, naive_playlist(client, settings.table_name) as playlist:
+            return await run_race(playlist, is_shared=False, **options)
+
+
 @contextmanager
 def _failures_explained(settings: Settings) -> Iterator[None]:
     """Tell what fails in the block as what the operator can mend."""
@@ -204,18 +278,6 @@ def _failures_explained(settings: Settings) -> Iterator[None]:
         raise TableUnusable(f"the examples cannot be put into table {settings.table_name!r}: {cause}") from error
     except Exception as error:
         raise explained(error, settings.table_name) from error
-
-
-def _server_options(settings: Settings, host: str, port: int, *, readable_logs: bool) -> dict[str, Any]:
-    return {
-        "host": host,
-        "port": port,
-        "server_header": False,
-        "log_config": logging_configuration(readable=readable_logs),
-        # A line a request is logged by the application, which knows more of it.
-        "access_log": False,
-        "timeout_graceful_shutdown": settings.shutdown_grace_seconds,
-    }
 
 
 def _check_port(host: str, port: int) -> None:

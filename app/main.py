@@ -11,19 +11,22 @@ from fastapi import FastAPI
 from app import tracing
 from app.api import listing, operations, playlists, plays, tracks
 from app.api.access_tokens import AccessTokens
-from app.api.auth import opened_access_tokens
-from app.api.docs import add_docs
+from app.api.auth import opened_access_tokens, readiness_checks
 from app.api.openapi import TITLE, openapi_document, operation_id
+from app.api.overload import OverloadMiddleware
+from app.api.pages import add_pages
 from app.api.problems import add_problem_handlers
 from app.api.request_id import RequestIdMiddleware
 from app.api.telemetry import TelemetryMiddleware
+from app.drain import Drain
 from app.metrics import Metrics
-from app.settings import Settings, load_settings
+from app.settings import Settings
 from app.store.attempts import Attempts
 from app.store.client import open_client
 from app.store.dynamodb import DynamoDBTable
 from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
+from app.store.readiness import Readiness
 
 
 class State(TypedDict):
@@ -36,17 +39,26 @@ class State(TypedDict):
     writes_ownerless: bool
     require_precondition: bool
     track_token_pattern: re.Pattern[str] | None
+    body_timeout_seconds: float
+    readiness: Readiness
+    drain: Drain
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service with these settings; its DynamoDB client opens and closes with the lifespan."""
+def create_app(settings: Settings, *, drain: Drain | None = None) -> FastAPI:
+    """The service with these settings; its DynamoDB client opens and closes with the lifespan.
+
+    `drain` is what tells it that its process is about to end.
+    """
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         pattern = settings.track_token_pattern
         with tracing.of_calls():
-            async with open_client(settings) as client, opened_access_tokens(settings) as access_tokens:
+            async with (
+                open_client(settings) as client,
+                opened_access_tokens(settings, on_refresh=metrics.count_key_refresh) as access_tokens,
+            ):
                 attempts = Attempts(settings)
                 table = DynamoDBTable(client, settings.table_name, write_region=settings.mrec_write_region)
                 yield State(
@@ -57,6 +69,9 @@ def create_app(settings: Settings) -> FastAPI:
                     writes_ownerless=settings.ownerless_writes == "any",
                     require_precondition=settings.require_precondition,
                     track_token_pattern=None if pattern is None else re.compile(pattern),
+                    body_timeout_seconds=settings.body_timeout_seconds,
+                    readiness=Readiness(table, checks=readiness_checks(access_tokens)),
+                    drain=drain or Drain(),
                 )
 
     app = FastAPI(
@@ -69,6 +84,8 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry=tracing.of_requests(),
     )
     app.openapi = cache(lambda: openapi_document(app))  # type: ignore[method-assign]
+    # The last one added is the outermost.
+    app.add_middleware(OverloadMiddleware, limit=settings.max_requests_in_flight)
     app.add_middleware(TelemetryMiddleware, metrics=metrics)
     app.add_middleware(RequestIdMiddleware)
     add_problem_handlers(app)
@@ -77,10 +94,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(plays.router)
     app.include_router(listing.router)
     app.include_router(operations.router)
-    add_docs(app)
+    add_pages(app)
     return app
-
-
-def create_app_from_environment() -> FastAPI:
-    """What every uvicorn worker calls."""
-    return create_app(load_settings())

@@ -101,6 +101,15 @@ class Metrics:
             ["operation"],
             registry=registry,
         )
+        self._key_refreshes = Counter(
+            "playlists_jwks_refreshes", "Attempts to read the issuer's keys.", ["outcome"], registry=registry
+        )
+        self._keys_loaded = Gauge(
+            "playlists_jwks_loaded_timestamp_seconds",
+            "When the keys of the issuer were read last, in seconds since 1970; of several workers, the earliest.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
         if _SHARED_FOLDER not in os.environ:
             ProcessCollector(registry=registry)
 
@@ -115,11 +124,21 @@ class Metrics:
             self._call_durations.labels(call.operation).observe(call.seconds)
             self._capacity_units.labels(call.operation).inc(call.capacity_units)
 
+    def expect_problem(self, code: str) -> None:
+        """Have a count of 0 from the start: the first one would not show as an increase else."""
+        self._problems.labels(code)
+
     def count_problem(self, code: str) -> None:
         self._problems.labels(code).inc()
 
     def count_replay(self) -> None:
         self._replays.inc()
+
+    def count_key_refresh(self, outcome: str) -> None:
+        """Count an attempt to read the issuer's keys: `ok` or `failed`."""
+        self._key_refreshes.labels(outcome).inc()
+        if outcome == "ok":
+            self._keys_loaded.set_to_current_time()
 
     def exposition(self) -> bytes:
         """All of it in Prometheus's text format, that of the other workers included."""

@@ -138,7 +138,23 @@ class Settings(BaseSettings):
         default=20,
         ge=0,
         le=3_600,
-        description="How long requests in flight may go on after SIGTERM; not less than the deadline of a request.",
+        description="How long requests in flight may go on once the service stops; not less than the deadline of a "
+        "request.",
+    )
+    drain_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=300,
+        description="How long new requests are still served after SIGTERM, while readiness fails already.",
+    )
+    max_requests_in_flight: int = Field(
+        default=128,
+        ge=1,
+        le=1_000_000,
+        description="Requests that one process serves at once; those over it are refused.",
+    )
+    body_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=600, description="Longest wait for a request's body, from its headers to its end."
     )
 
     @model_validator(mode="after")

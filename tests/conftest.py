@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from app.store.embedded import point_sdk_at
 from app.store.items import Condition, Item
 from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
+from app.store.readiness import Readiness
 from app.store.table import create_table
 from tests.contract import Contract
 from tests.engines import engine
@@ -33,6 +35,13 @@ def pytest_report_header() -> str:
     return f"DynamoDB engine: {_ENGINE_NAME}"
 
 
+def pytest_sessionfinish() -> None:
+    if path := os.environ.get("CONTRACT_SEEN"):
+        # Each worker of the run adds its own.
+        with Path(path).open("a") as file:
+            file.writelines(f"{answer}\n" for answer in Contract.seen)
+
+
 @pytest.fixture(scope="session")
 def endpoint_url() -> Iterator[str]:
     with _ENGINE as url:
@@ -40,6 +49,8 @@ def endpoint_url() -> Iterator[str]:
         for name in [name for name in os.environ if name.startswith("PLAYLISTS_")]:
             del os.environ[name]
         os.environ["PLAYLISTS_AUTH"] = "none"
+        # Processes of tests have nobody to tell that they are about to end.
+        os.environ["PLAYLISTS_DRAIN_SECONDS"] = "0"
         yield url
 
 
@@ -124,6 +135,7 @@ async def http(settings: Settings, interruptions: Interruptions) -> AsyncIterato
             **state,
             "playlists": PlaylistRepository(interruptions, attempts),
             "counters": PlayCounters(interruptions, attempts),
+            "readiness": Readiness(interruptions),
         }
 
         async def with_state(scope: Any, receive: Any, send: Any) -> None:

@@ -26,3 +26,14 @@ async def test_health_check_asks_the_service_itself_whatever_proxy_is_set(
 
 def test_health_check_fails_where_nothing_serves() -> None:
     assert health(free_port()) == 1
+
+
+def test_everything_that_is_copied_into_the_image_is_let_through_by_dockerignore() -> None:
+    """`.dockerignore` leaves out all but what it names, and the build fails on what is left out."""
+    named = re.findall(r"^!(.+)$", (PROJECT / ".dockerignore").read_text(), re.MULTILINE)
+    copies = re.findall(r"^COPY (?!--from)(.+) \S+$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+
+    copied = {source for copy in copies for source in copy.split()}
+
+    assert copied == set(named)
+    assert all((PROJECT / source).exists() for source in copied)

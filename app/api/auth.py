@@ -1,7 +1,8 @@
 """Who may call which operation: bearer tokens (RFC 6750) and their scopes."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import Request, Security
 from fastapi.openapi.models import HTTPBearer
@@ -55,19 +56,21 @@ READS = [Security(_AUTHORIZATION, scopes=[READ])]
 WRITES = [Security(_AUTHORIZATION, scopes=[WRITE])]
 
 
-def issuer_keys(settings: Settings) -> IssuerKeys:
+def issuer_keys(settings: Settings, *, on_refresh: Callable[[str], None] = lambda _: None) -> IssuerKeys:
     """The keys that the settings name; they are to be read yet."""
     assert settings.jwt_jwks is not None
-    return IssuerKeys(settings.jwt_jwks, max_age=settings.jwt_jwks_max_age_seconds)
+    return IssuerKeys(settings.jwt_jwks, max_age=settings.jwt_jwks_max_age_seconds, on_refresh=on_refresh)
 
 
 @asynccontextmanager
-async def opened_access_tokens(settings: Settings) -> AsyncIterator[AccessTokens | None]:
+async def opened_access_tokens(
+    settings: Settings, *, on_refresh: Callable[[str], None]
+) -> AsyncIterator[AccessTokens | None]:
     """What tokens are judged by, with keys that are kept fresh; None where there is no authentication."""
     if settings.auth == "none":
         yield None
         return
-    keys = issuer_keys(settings)
+    keys = issuer_keys(settings, on_refresh=on_refresh)
     async with keys.kept_fresh():
         yield AccessTokens(settings, keys)
 
@@ -88,12 +91,25 @@ async def _grant(tokens: AccessTokens, lines: Sequence[str]) -> Grant:
     except InvalidToken as error:
         raise _invalid(str(error)) from error
     except KeySetUnavailable as error:
-        raise RequestRefused(
-            "authentication-unavailable",
-            "The service has no keys of the issuer yet to check the token with. Nothing was read or written: retry "
-            "later.",
-            headers={"Retry-After": _RETRY_AFTER_SECONDS},
-        ) from error
+        raise _unavailable() from error
+
+
+def readiness_checks(tokens: AccessTokens | None) -> Sequence[Callable[[], None]]:
+    """What has to be there before requests can be let in: the issuer's keys, where there is authentication."""
+
+    def check_keys(tokens: AccessTokens) -> None:
+        if not tokens.keys.are_there:
+            raise _unavailable()
+
+    return () if tokens is None else (partial(check_keys, tokens),)
+
+
+def _unavailable() -> RequestRefused:
+    return RequestRefused(
+        "authentication-unavailable",
+        "The service has no keys of the issuer yet to check tokens with. Nothing was read or written: retry later.",
+        headers={"Retry-After": _RETRY_AFTER_SECONDS},
+    )
 
 
 def _invalid(fault: str) -> RequestRefused:

@@ -1,5 +1,6 @@
 """Request bodies: read up to a limit, decoded strictly, validated."""
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -25,19 +26,29 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 async def read_content(request: Request) -> bytes:
-    """The request's content as it was sent, up to the limit."""
+    """The request's content as it was sent, up to the limits of size and time."""
     declared = request.headers.get("content-length", "").lstrip("0")
     # Python refuses to convert thousands of digits.
     if len(declared) > len(str(BODY_LIMIT)) or int(declared or 0) > BODY_LIMIT:
         raise _too_large()
     body = bytearray()
+    seconds: float = request.state.body_timeout_seconds
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_LIMIT:
-                raise _too_large()
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_LIMIT:
+                    raise _too_large()
     except ClientDisconnect as error:
-        raise RequestRefused("malformed-request", "The connection ended before the body did.") from error
+        raise RequestRefused(
+            "malformed-request", "The body is broken, or the connection ended before it did."
+        ) from error
+    except TimeoutError as error:
+        raise RequestRefused(
+            "request-timeout",
+            f"The body did not arrive within {seconds:g} seconds.",
+            headers={"Connection": "close"},
+        ) from error
     return bytes(body)
 
 

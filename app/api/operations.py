@@ -1,22 +1,27 @@
 """For whoever runs the service: liveness, readiness, and what the problem types mean."""
 
-from contextlib import suppress
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
-from app.api.dependencies import Playlists
 from app.api.openapi import problems
 from app.api.problem_types import PROBLEM_TYPES
-from app.api.problems import problem
+from app.api.problems import RETRY_AFTER, RequestRefused, problem
 from app.api.schemas import Liveness
-from app.domain.errors import PlaylistNotFound
+from app.drain import Drain
 from app.metrics import MEDIA_TYPE, Metrics
+from app.store.readiness import Readiness
 
 router = APIRouter(tags=["operations"])
 
-# No client can choose a token with a space.
-_PROBE_TOKEN = "READINESS PROBE"
+
+def _readiness(request: Request) -> Readiness:
+    drain: Drain = request.state.drain
+    if drain.has_begun:
+        raise RequestRefused("draining", "The process is about to end: send requests elsewhere.", headers=RETRY_AFTER)
+    readiness: Readiness = request.state.readiness
+    return readiness
 
 
 # FastAPI gives no HEAD to a GET by itself (RFC 9110 section 9.1 wants both).
@@ -28,12 +33,14 @@ async def get_liveness() -> Liveness:
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", summary="Readiness", responses=problems(guarded=False))
-async def get_readiness(playlists: Playlists) -> Liveness:
-    """Whether the DynamoDB table can be read: a GetItem of a key that nothing has."""
-    with suppress(PlaylistNotFound):
-        await playlists.get(_PROBE_TOKEN)
-    return Liveness(status="ready")
+@router.get("/readyz", summary="Readiness", responses=problems("draining", "authentication-unavailable", guarded=False))
+async def get_readiness(readiness: Annotated[Readiness, Depends(_readiness)]) -> Liveness:
+    """Whether requests should be sent here: the DynamoDB table can be read, the issuer's keys are there, and the
+    process is not about to end.
+
+    `degraded` is ready too: DynamoDB throttles.
+    """
+    return Liveness(status=await readiness.verdict())
 
 
 @router.head("/metrics", include_in_schema=False)

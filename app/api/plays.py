@@ -28,6 +28,7 @@ router = APIRouter(prefix="/playlists/{playlist_token}/plays", tags=["playlists"
             "unwritable-item",
             "read-only-region",
             "outcome-unknown",
+            "request-timeout",
         ),
     },
 )
@@ -44,7 +45,7 @@ async def count_play(playlist_token: PlaylistToken, write: RequestWrite, counter
 
 _READ: dict[str, Any] = {
     "dependencies": READS,
-    "responses": {200: json_answer("How often the playlist was played.", PlayCount), **problems(*OF_ONE)},
+    "responses": {200: json_answer("How often the playlist was played.", PlayCount), **problems("playlist-not-found")},
 }
 
 

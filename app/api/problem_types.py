@@ -25,8 +25,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             400,
             "Malformed request",
             "The request cannot be read: a body that is not strict JSON (UTF-8, no duplicate member names, no "
-            "NaN or Infinity, no lone surrogates, no extreme nesting), or a precondition header that is not a "
-            "list of entity-tags. `detail` says where. Nothing was written.",
+            "NaN or Infinity, no lone surrogates, no extreme nesting), a precondition header that is not a "
+            "list of entity-tags, or what is no HTTP request at all. `detail` says where. Nothing was written.",
         ),
         ProblemType(
             "unauthorized",
@@ -212,6 +212,32 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             "The write was sent and its answer was lost: it may or may not have been applied. Read the playlist "
             "and compare before you repeat the change; a repeat with the `If-Match` of the first attempt cannot "
             "overwrite anything.",
+        ),
+        ProblemType(
+            "request-timeout",
+            408,
+            "Request timeout",
+            "The headers or the body took too long to arrive. Nothing was written. The connection is closed.",
+        ),
+        ProblemType(
+            "headers-too-large",
+            431,
+            "Headers too large",
+            "The request line and the headers are over the limit that `detail` gives. Nothing was written. The "
+            "connection is closed.",
+        ),
+        ProblemType(
+            "overloaded",
+            503,
+            "Overloaded",
+            "The service has as many requests in flight as it can serve in time. Nothing was written: retry after "
+            "`Retry-After` seconds, with a back-off that grows and varies.",
+        ),
+        ProblemType(
+            "draining",
+            503,
+            "Draining",
+            "The process is about to end and asks for no new requests. It still serves those that come.",
         ),
     )
 }

@@ -35,13 +35,14 @@ from app.domain.errors import (
     PreconditionRequired,
     ReadOnlyRegion,
     StorageUnavailable,
+    TableNotReady,
     Throttled,
     UnwritableItem,
     VersionConflict,
 )
 
 MEDIA_TYPE = "application/problem+json"
-_RETRY_AFTER_SECONDS = "1"
+RETRY_AFTER = {"Retry-After": "1"}
 _KEYED_ADVICE = (
     "Or send the same request with the same Idempotency-Key again: it is not made twice while the key is known, which "
     "it is for the last 16 writes of the playlist (fewer where it nears 400 KB), until another program puts it anew; "
@@ -73,6 +74,7 @@ CODES: Mapping[type[PlaylistError], str] = {
     ReadOnlyRegion: "read-only-region",
     ListingUnavailable: "listing-unavailable",
     OutcomeUnknown: "outcome-unknown",
+    TableNotReady: "storage-unavailable",
 }
 
 # What Starlette and FastAPI raise by themselves.
@@ -99,21 +101,29 @@ def problem(
     request: Request, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
 ) -> Response:
     """Answer with problem details; `members` are the extensions of this kind of problem."""
-    kind = PROBLEM_TYPES[code]
     request.state.problem_code = code
-    body = {
-        "type": f"/problems/{code}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": detail,
-        "instance": request.scope.get("raw_path", request.url.path.encode()).decode("ascii", "replace"),
-        "code": code,
-        "request_id": request_id(request),
-        **members,
-    }
+    instance = request.scope.get("raw_path", request.url.path.encode()).decode("ascii", "replace")
+    content = problem_content(code, detail, instance=instance, request_id=request_id(request), **members)
     # The answer to an unforeseen error is sent outside of the middleware that sets the header.
     headers = {REQUEST_ID_HEADER: request_id(request), **(headers or {})}
-    return Response(to_json(body), kind.status, headers, MEDIA_TYPE)
+    return Response(content, PROBLEM_TYPES[code].status, headers, MEDIA_TYPE)
+
+
+def problem_content(code: str, detail: str, *, instance: str, request_id: str, **members: Any) -> bytes:
+    """The JSON of problem details."""
+    kind = PROBLEM_TYPES[code]
+    return to_json(
+        {
+            "type": f"/problems/{code}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": detail,
+            "instance": instance,
+            "code": code,
+            "request_id": request_id,
+            **members,
+        }
+    )
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -127,7 +137,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 async def _playlist_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlaylistError)
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = {}
     members: dict[str, Any] = {}
     detail = str(error)
     match error:
@@ -140,10 +150,13 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
         case InvalidPatch():
             members = {"errors": [{"pointer": pointer, "detail": detail} for pointer, detail in error.faults]}
         case Throttled() | ReadOnlyRegion():
-            headers = {"Retry-After": _RETRY_AFTER_SECONDS}
+            headers = RETRY_AFTER
         case StorageUnavailable():
-            headers = {"Retry-After": _RETRY_AFTER_SECONDS}
+            headers = RETRY_AFTER
             _log.warning("storage unavailable: %s", error.cause, extra={"request_id": request_id(request)})
+        case TableNotReady():
+            headers = RETRY_AFTER
+            _log.warning("not ready: %s", error.cause, extra={"request_id": request_id(request)})
         case OutcomeUnknown():
             if "idempotency-key" in request.headers and request.method != "DELETE":
                 detail = f"{detail} {_KEYED_ADVICE}"

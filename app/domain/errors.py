@@ -21,7 +21,8 @@ PlaylistError
 ├── ListingUnavailable         the table has no index to list by
 ├── Throttled                  DynamoDB had no capacity; nothing was applied
 ├── StorageUnavailable         DynamoDB could not be asked; nothing was applied
-└── OutcomeUnknown             DynamoDB went silent: the write may or may not have landed
+├── OutcomeUnknown             DynamoDB went silent: the write may or may not have landed
+└── TableNotReady              the table cannot serve requests now
 """
 
 from collections.abc import Sequence
@@ -215,4 +216,12 @@ class OutcomeUnknown(PlaylistError):
         self, cause: str, *, advice: str = "Read the playlist and compare before you repeat the change."
     ) -> None:
         super().__init__(f"DynamoDB's answer to the write was lost: it may or may not have been applied. {advice}")
+        self.cause = cause
+
+
+class TableNotReady(PlaylistError):
+    """`reason` is for the operator who asks over HTTP, without addresses and accounts; `cause` for the log."""
+
+    def __init__(self, reason: str, *, cause: str) -> None:
+        super().__init__(reason)
         self.cause = cause

@@ -1,12 +1,15 @@
-import asyncio
 from typing import Any
 
 import httpx2
 import pytest
 
-from app.settings import Settings, load_settings
+from app.domain.errors import Throttled
+from app.drain import Drain
+from app.main import create_app
+from app.settings import Settings
 from app.store.dynamodb import DynamoDBTable
 from tests.api.test_playlists import code_of
+from tests.conftest import Interruptions
 
 
 async def test_live_and_ready(http: httpx2.AsyncClient) -> None:
@@ -16,7 +19,7 @@ async def test_live_and_ready(http: httpx2.AsyncClient) -> None:
 
 async def test_not_ready_without_the_table(
     http: httpx2.AsyncClient,
-    interruptions: DynamoDBTable,
+    interruptions: Interruptions,
     client: Any,
     table_name: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -24,22 +27,41 @@ async def test_not_ready_without_the_table(
     missing = DynamoDBTable(client, f"{table_name}_missing")
     monkeypatch.setattr(interruptions, "get_item", missing.get_item)
 
+    response = await http.get("/readyz")
+
     assert (await http.get("/livez")).status_code == 200
-    assert code_of(await http.get("/readyz")) == (503, "storage-unavailable")
+    assert code_of(response) == (503, "storage-unavailable")
+    assert "no table" in response.json()["detail"]
+    assert "retry-after" in response.headers
 
 
-class TestDeadline:
-    @pytest.fixture
-    def settings(self, table_name: str) -> Settings:
-        return load_settings(table_name=table_name, request_deadline_seconds=0.5)
+async def test_degraded_while_dynamodb_throttles(
+    http: httpx2.AsyncClient, interruptions: Interruptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def throttle(*_: Any) -> None:
+        raise Throttled
 
-    async def test_readiness_is_answered_by_the_deadline_of_a_request(
-        self, http: httpx2.AsyncClient, interruptions: DynamoDBTable, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        async def hang(*_: Any) -> None:
-            await asyncio.sleep(30)
+    monkeypatch.setattr(interruptions, "get_item", throttle)
 
-        monkeypatch.setattr(interruptions, "get_item", hang)
+    assert (await http.get("/readyz")).json() == {"status": "degraded"}
 
-        async with asyncio.timeout(5):
-            assert code_of(await http.get("/readyz")) == (503, "storage-unavailable")
+
+async def test_not_ready_but_serving_once_the_drain_has_begun(settings: Settings, client: Any) -> None:
+    drain = Drain()
+    app = create_app(settings, drain=drain)
+    async with app.router.lifespan_context(app) as state:
+
+        async def with_state(scope: Any, receive: Any, send: Any) -> None:
+            await app({**scope, "state": dict(state or {})}, receive, send)
+
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(with_state), base_url="http://playlists.test"
+        ) as http:
+            before = await http.get("/readyz")
+
+            drain.begin()
+
+            assert before.status_code == 200
+            assert code_of(await http.get("/readyz")) == (503, "draining")
+            assert (await http.get("/livez")).status_code == 200
+            assert (await http.get("/playlists/p1")).status_code == 404

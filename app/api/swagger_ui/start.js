@@ -2,6 +2,7 @@
 SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
+  deepLinking: true,
   displayRequestDuration: true,
   tryItOutEnabled: true,
   validatorUrl: null,

@@ -1,0 +1,218 @@
+"""A client's connection: uvicorn's, with bounds on what a client may send, withhold, and leave unread."""
+
+import asyncio
+import math
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from app.api.problem_types import PROBLEM_TYPES
+from app.api.problems import MEDIA_TYPE, problem_content
+from app.api.request_id import HEADER as REQUEST_ID_HEADER
+from app.drain import Drain
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Connection(HttpToolsProtocol):
+    """Serves one client's requests in turn.
+
+    What is no HTTP request is answered with problem details, and nothing after it is looked at. While
+    an earlier request is served no such answer is given, because the client would take it for that
+    request's: the connection closes after the answers that are due.
+    """
+
+    head_limit = 64 * 1024  # Bytes of request line and headers.
+    header_limit = 100  # Headers of a request.
+    message_limit = 8 * 1024 * 1024  # Bytes of a request: a body of 1 MiB, in chunks of one byte each.
+    pipeline_limit = 100  # Requests that wait for the one that is served.
+    head_seconds = 10.0  # From the connection, or the first byte, to the end of the headers.
+    unread_seconds = 30.0  # How long the client may leave an answer unread.
+    last_request_seconds = 1.0  # What is left of a connection without a request when the process ends.
+    linger_seconds = 1.0  # How long a refused client has to read why.
+    watch_seconds = 1.0  # How often the times are looked at.
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._refused = False
+        self._is_last = False
+        self._in_head = False
+        self._in_body = False
+        self._received = 0
+        self._waiting_since = self._unread_since = math.inf
+        self._watch: asyncio.TimerHandle | None = None
+
+    @property
+    def _is_serving(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._waiting_since = self.loop.time()
+        self._watch = self.loop.call_later(self.watch_seconds, self._look_at_times)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._unset_keepalive_if_required()
+        self._received += len(data)
+        while data:
+            try:
+                self.parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._head_without_offer() + data[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                # What a callback raised is in the context of the parser's error.
+                cause = error.__context__
+                self._refuse(cause if isinstance(cause, _Refusal) else _NO_HTTP)
+                return
+        if self._in_head and self._received > self.head_limit:
+            self._refuse(self._head_too_large())
+        elif self._in_body and self._received > self.message_limit:
+            self._refuse(_Refusal("malformed-request", f"The request is over {self.message_limit:,} bytes."))
+        elif not self._is_serving and self._waiting_since == math.inf:
+            self._waiting_since = self.loop.time()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._received = 0  # What came with the first byte is not counted: most of it may be the request before.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailer fields are no headers (RFC 9110 section 6.5.1).
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        size, hosts = len(self.url), 0
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            if name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding" and value.lower() != b"chunked":
+                raise _Refusal("malformed-request", "The only transfer coding is chunked.")
+        if size > self.head_limit or len(self.headers) > self.header_limit:
+            raise self._head_too_large()
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            raise _Refusal("malformed-request", "A request has one Host header.")  # RFC 9112 section 3.2.
+        if len(self.pipeline) >= self.pipeline_limit:
+            raise _Refusal("malformed-request", "There are too many requests in the pipeline.")
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise _Refusal("malformed-request", "This is no proxy.")
+            return
+        super().on_headers_complete()
+        self._in_head, self._in_body = False, True
+        self._waiting_since = math.inf
+        drain: Drain | None = self.app_state.get("drain")
+        # Answered before it was asked for its body, a client that expects a 100 may send it or not (RFC 9110
+        # section 10.1.1): no further request could be told from it.
+        if self._is_last or self.expect_100_continue or (drain is not None and drain.has_begun):
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+            self._in_body = False
+
+    def _head_without_offer(self) -> bytes:
+        """The request's head without its offer to upgrade, to be read again.
+
+        There is nothing to upgrade to, so the offer is ignored (RFC 9110 section 7.8). The parser
+        takes all after it for another protocol, the request's own body too.
+        """
+        head = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        head += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*head, b"", b""])
+
+    def shutdown(self) -> None:
+        """The process ends: close after the request that is served, or after one that may be on its way."""
+        if self._is_serving:
+            super().shutdown()
+        elif not self._is_last:
+            self._is_last = True
+            self.loop.call_later(self.last_request_seconds, self._close_unless_used)
+
+    def _close_unless_used(self) -> None:
+        if not self._is_serving and not self._in_head:
+            self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGIApp") -> None:  # type: ignore[override]
+        super()._start_asgi_task(cycle, partial(self._serve, app))
+
+    async def _serve(self, app: "ASGIApp", scope: "Scope", receive: "Receive", send: "Send") -> None:
+        async def receive_unless_refused() -> "Message":
+            message = await receive()
+            is_broken = self._refused and self._in_body and scope is self.scope
+            return {"type": "http.disconnect"} if is_broken else message
+
+        await app(scope, receive_unless_refused, send)
+
+    def _refuse(self, refusal: "_Refusal") -> None:
+        self._refused = True
+        self.flow.resume_reading()
+        if self._is_serving:
+            self.cycle.keep_alive = False
+            self.cycle.message_event.set()
+            return
+        if not self._in_body:  # Else it has its answer.
+            self.transport.write(self._answer(refusal))
+        # Closed with input unread, the connection would be reset, and the answer be lost (RFC 9112 section 9.6).
+        self.transport.write_eof()
+        self.loop.call_later(self.linger_seconds, self.transport.close)
+
+    def _answer(self, refusal: "_Refusal") -> bytes:
+        identifier = secrets.token_hex(16)
+        content = problem_content(refusal.code, refusal.detail, instance="", request_id=identifier)
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(content)),
+            (REQUEST_ID_HEADER.lower().encode(), identifier.encode()),
+            (b"connection", b"close"),
+        ]
+        status = PROBLEM_TYPES[refusal.code].status
+        self.logger.info("request %s refused: %s", identifier, refusal.detail)
+        return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in headers), b"\r\n", content])
+
+    def _head_too_large(self) -> "_Refusal":
+        detail = f"Request line and headers have at most {self.head_limit:,} bytes and {self.header_limit} headers."
+        return _Refusal("headers-too-large", detail)
+
+    def _look_at_times(self) -> None:
+        self._watch = self.loop.call_later(self.watch_seconds, self._look_at_times)
+        now = self.loop.time()
+        if self.transport.get_write_buffer_size() == 0:
+            self._unread_since = math.inf
+        elif self._unread_since == math.inf:
+            self._unread_since = now
+        if now - self._unread_since > self.unread_seconds:
+            self.transport.abort()
+        elif now - self._waiting_since > self.head_seconds and not self._refused:
+            if self._in_head:
+                detail = f"The headers did not arrive within {self.head_seconds:g} seconds."
+                self._refuse(_Refusal("request-timeout", detail))
+            else:
+                self.transport.close()
+
+
+class _Refusal(Exception):
+    """Why nothing more is taken from a client: the code and the detail of the problem."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+_NO_HTTP = _Refusal("malformed-request", "What was sent is no HTTP request.")

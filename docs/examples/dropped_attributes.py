@@ -1,0 +1,23 @@
+"""A PutItem replaces the whole item: what the writer's model does not know is gone."""
+
+from dynamodb import KEY, music_table, patch, service_on
+
+KNOWN = ("partition_key", "sort_key", "playlist_name", "playlist_version", "track_tokens")
+
+
+def extras(table) -> list[str]:
+    item = table.get_item(Key=KEY, ConsistentRead=True)["Item"]
+    return sorted(name for name in item if name not in KNOWN and name not in ("recent_writes", "updated_at"))
+
+
+with music_table() as table:
+    item = {**KEY, "playlist_name": "Morning Run", "playlist_version": 1, "track_tokens": [], "artwork": "run.png"}
+
+    table.put_item(Item=item)
+    with service_on(table) as url:
+        patch(url, {"playlist_name": "Road Trip"})
+    print("the service leaves:", extras(table))
+
+    model = {name: item[name] for name in KNOWN}
+    table.put_item(Item={**model, "playlist_name": "Evening Run", "playlist_version": 3})
+    print("a naive writer leaves:", extras(table))

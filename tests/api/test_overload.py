@@ -1,0 +1,153 @@
+"""Too many requests at once, and bodies that do not come."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.domain.errors import PlaylistNotFound
+from app.main import create_app
+from app.settings import Settings, load_settings
+from app.store.playlists import PlaylistRepository
+from tests.api.test_playlists import MINE, code_of
+from tests.conftest import Interruptions
+from tests.test_connection import Served, serving, status_of
+
+LIMIT = 3
+
+
+@pytest.fixture
+def settings(table_name: str) -> Settings:
+    return load_settings(table_name=table_name, max_requests_in_flight=LIMIT, body_timeout_seconds=0.3)
+
+
+@pytest.fixture
+async def fill(
+    http: httpx2.AsyncClient, interruptions: Interruptions, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Puts as many requests in flight as the service takes; they end after the test."""
+    may_end, reached, slow = asyncio.Event(), 0, list[asyncio.Task[httpx2.Response]]()
+    get_item = interruptions.get_item
+
+    async def wait(partition_key: str, sort_key: str) -> Any:
+        nonlocal reached
+        if partition_key.startswith("slow"):
+            reached += 1
+            await may_end.wait()
+        return await get_item(partition_key, sort_key)
+
+    async def fill() -> None:
+        slow.extend(asyncio.create_task(http.get(f"/playlists/slow{number}")) for number in range(LIMIT))
+        while reached < LIMIT:  # noqa: ASYNC110 (a counter is no event)
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(interruptions, "get_item", wait)
+    yield fill
+    may_end.set()
+    assert [(await request).status_code for request in slow] == [404] * LIMIT
+
+
+@pytest.fixture
+async def full(fill: Callable[[], Awaitable[None]]) -> None:
+    await fill()
+
+
+@pytest.mark.usefixtures("full")
+async def test_request_over_the_limit_is_refused(http: httpx2.AsyncClient) -> None:
+    for response in (await http.get("/playlists/p1"), await http.put("/playlists/p1", json=MINE)):
+        assert code_of(response) == (503, "overloaded")
+        assert response.headers["retry-after"] == "1"
+        assert response.headers["x-request-id"] == response.json()["request_id"]
+        assert "connection" not in response.headers
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+async def test_operators_are_answered_whatever_the_load(http: httpx2.AsyncClient, path: str) -> None:
+    assert (await http.get(path)).status_code == 200
+
+
+async def test_requests_are_served_again_once_there_is_a_place(
+    http: httpx2.AsyncClient, interruptions: Interruptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as failing:
+        failing.setattr(interruptions, "get_item", fail)
+        answers = [await http.get("/playlists/p1") for _ in range(2 * LIMIT)]
+
+    assert {answer.status_code for answer in answers} == {500}
+    assert (await http.get("/playlists/p1")).status_code == 404
+
+
+async def test_request_whose_body_comes_when_there_is_no_place_is_refused(
+    http: httpx2.AsyncClient, fill: Callable[[], Awaitable[None]], playlists: PlaylistRepository
+) -> None:
+    is_asked_for, may_come = asyncio.Event(), asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        is_asked_for.set()
+        await may_come.wait()
+        yield json.dumps(MINE).encode()
+
+    put = asyncio.create_task(http.put("/playlists/p1", content=body(), headers={"Content-Type": "application/json"}))
+    await is_asked_for.wait()
+    await fill()
+
+    may_come.set()
+
+    assert code_of(await put) == (503, "overloaded")
+    with pytest.raises(PlaylistNotFound):
+        await playlists.get("p1")
+
+
+class TestBodies:
+    @pytest.fixture
+    async def served(self, settings: Settings) -> AsyncIterator[Served]:
+        async with serving(create_app(settings)) as served:
+            yield served
+
+    async def test_body_of_a_refused_request_is_not_taken_for_a_request(self, table_name: str) -> None:
+        # A setting has to be 1 at least.
+        settings = load_settings(table_name=table_name).model_copy(update={"max_requests_in_flight": 0})
+        hidden = b"DELETE /playlists/hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+        chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(hidden), hidden)
+
+        async with serving(create_app(settings)) as served:
+            head = b"PUT /playlists/p1 HTTP/1.1\r\nHost: x\r\n"
+            answers = await served.answers(
+                head + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden,
+                head + b"Content-Length: %d\r\n\r\n" % len(hidden),
+                hidden + b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+                head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked[:30],
+                chunked[30:] + head + b"Content-Length: 0\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+            )
+
+        assert [status_of(answer) for answer in answers] == [503, 503, 200, 503, 503, 200]
+
+    async def test_client_that_is_slow_with_its_body_takes_no_place(self, served: Served) -> None:
+        head = b"PUT /playlists/p1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        slow = [await served.open(head) for _ in range(2 * LIMIT)]
+        await asyncio.sleep(0.1)
+
+        reader, writer = await served.open(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await reader.readuntil(b"\r\n\r\n")
+        late = [await reader.read() for reader, _ in slow]
+
+        assert status_of(answer) == 404
+        assert {status_of(answer) for answer in late} == {408}
+        for _, opened in [*slow, (reader, writer)]:
+            opened.close()
+
+    async def test_body_that_takes_too_long_is_refused_and_ends_the_connection(self, served: Served) -> None:
+        head = b"PUT /playlists/p1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+
+        [answer] = await served.answers(head, *[b"{" for _ in range(20)])
+
+        assert status_of(answer) == 408
+        assert b'"code":"request-timeout"' in answer
+        assert b"connection: close" in answer

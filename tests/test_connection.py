@@ -1,0 +1,426 @@
+"""What clients may send, withhold and leave unread, over real sockets."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from app.connection import Connection
+from app.drain import Drain
+from app.server import Server, configuration
+from app.settings import load_settings
+from tests.test_contract import DOCUMENT
+
+SECOND = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class Impatient(Connection):
+    head_seconds = unread_seconds = 0.3
+    linger_seconds = watch_seconds = 0.1
+    last_request_seconds = 0.5
+
+
+class Recorder:
+    """An application that reads each request to its end, answers with its body, and keeps what it has seen."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.drain = Drain()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.disconnected = 0
+        self.answer = b""
+
+    async def __call__(self, scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        if scope["type"] == "lifespan":
+            scope["state"]["drain"] = self.drain
+            for kind in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{kind}.complete"})
+            return
+        self.seen.append(f"{scope['method']} {scope['path']}")
+        body, more = b"", scope["path"] != "/unread"
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.disconnected += 1
+                body = b"broken"
+                break
+            body += message["body"]
+            more = message["more_body"]
+        await self.may_answer.wait()
+        self.headers = scope["headers"]
+        body = self.answer or body
+        length = str(len(body)).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        await send({"type": "http.response.body", "body": body})
+
+
+class Client(asyncio.Protocol):
+    """Keeps what it receives, also where the connection then breaks."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.ended = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.ended.set()
+
+
+class Served:
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        [listener] = server.servers[0].sockets
+        self.address = listener.getsockname()
+
+    async def open(self, sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(*self.address)
+        writer.write(sent)
+        return reader, writer
+
+    async def answers(self, *parts: bytes) -> list[bytes]:
+        """What comes back until the server closes, answer by answer; the parts are sent one by one."""
+        transport, client = await asyncio.get_running_loop().create_connection(Client, *self.address)
+        for part in parts:
+            transport.write(part)
+            await asyncio.sleep(0.02)
+        async with asyncio.timeout(10):
+            await client.ended.wait()
+        return [b"HTTP/1.1 " + answer for answer in client.received.split(b"HTTP/1.1 ")[1:]]
+
+
+@asynccontextmanager
+async def serving(app: Any, connection: type[Connection] = Impatient) -> AsyncIterator[Served]:
+    config = configuration(lambda: app, load_settings(auth="none"), host="127.0.0.1", port=0)
+    config.http = connection
+    config.timeout_keep_alive = 1
+    server = Server(config)
+    run = asyncio.create_task(server._serve())
+    while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
+        await asyncio.sleep(0.01)
+    try:
+        yield Served(server)
+    finally:
+        server.should_exit = True
+        await run
+
+
+@pytest.fixture
+async def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+async def served(recorder: Recorder) -> AsyncIterator[Served]:
+    async with serving(recorder) as served:
+        yield served
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split()[1])
+
+
+def problem_of(answer: bytes) -> dict[str, Any]:
+    head, _, content = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head
+    problem: dict[str, Any] = json.loads(content)
+    assert f"x-request-id: {problem['request_id']}".encode() in head
+    assert set(DOCUMENT["components"]["schemas"]["Problem"]["required"]) <= set(problem)
+    return problem
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            id="Content-Length with Transfer-Encoding",
+        ),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+            id="two Content-Lengths that differ",
+        ),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 6\r\n\r\nhello!", id="list as Content-Length"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\nhello", id="negative Content-Length"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\nhello", id="Content-Length with plus"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x5\r\n\r\nhello", id="hexadecimal Content-Length"
+        ),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1e1\r\n\r\nhello", id="Content-Length with exponent"
+        ),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\n", id="huge Content-Length"
+        ),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n\r\n", id="empty Content-Length"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\nhello", id="space before the colon"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: a\r\n b\r\n\r\n", id="folded header"),
+        pytest.param(b"GET / HTTP/1.1\nHost: x\n\n", id="bare LF"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: a\nX-B: b\r\n\r\n", id="bare LF in a header"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: a\rX-B: b\r\n\r\n", id="bare CR in a header"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: a\0b\r\n\r\n", id="NUL in a header"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: a\x1bb\r\n\r\n", id="escape in a header"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\n: a\r\n\r\n", id="header without a name"),
+        pytest.param(b"GET /\x1b HTTP/1.1\r\nHost: x\r\n\r\n", id="escape in the target"),
+        pytest.param(b"GET /?\xff HTTP/1.1\r\nHost: x\r\n\r\n", id="non-ASCII in the target"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+            id="chunked is not the last coding",
+        ),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", id="unknown transfer coding"
+        ),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+            id="vertical tab before chunked",
+        ),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+            id="two Transfer-Encodings",
+        ),
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="no Host"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", id="two Hosts"),
+        pytest.param(b"CONNECT evil:443 HTTP/1.1\r\nHost: x\r\n\r\n", id="CONNECT"),
+        pytest.param(b"GET http://evil HTTP/1.1\r\nHost: x\r\n\r\n", id="target without a path"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="TLS"),
+    ],
+)
+async def test_ambiguous_request_is_refused_and_nothing_after_it_is_served(
+    served: Served, recorder: Recorder, sent: bytes
+) -> None:
+    [answer] = await served.answers(sent + SECOND)
+
+    assert status_of(answer) == 400
+    assert problem_of(answer)["code"] == "malformed-request"
+    assert b"connection: close" in answer
+    assert "GET /second" not in recorder.seen
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"0x1\r\nx\r\n",
+        b"-1\r\nx\r\n",
+        b"+1\r\nx\r\n",
+        b"1 \r\nx\r\n",
+        b"1\nx\n",
+        b"1\r\nxy\r\n",
+        b"f" * 17 + b"\r\nx\r\n",
+        b"1;a\nb\r\nx\r\n",
+        b"\r\n",
+        b"1\r\nx0\r\n",
+    ],
+)
+async def test_broken_chunk_ends_the_request_and_nothing_after_it_is_served(
+    served: Served, recorder: Recorder, body: bytes
+) -> None:
+    [answer] = await served.answers(CHUNKED + body + b"0\r\n\r\n" + SECOND)
+
+    assert answer.endswith(b"broken")
+    assert b"connection: close" in answer
+    assert recorder.disconnected == 1
+    assert recorder.seen == ["POST /"]
+
+
+async def test_request_is_answered_before_the_connection_closes_for_what_follows_it(
+    served: Served, recorder: Recorder
+) -> None:
+    recorder.may_answer.clear()
+    asyncio.get_running_loop().call_later(0.1, recorder.may_answer.set)
+
+    [answer] = await served.answers(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGARBAGE\r\n\r\n" + SECOND
+    )
+
+    assert status_of(answer) == 200
+    assert answer.endswith(b"hello")
+    assert b"connection: close" in answer
+    assert recorder.seen == ["POST /"]
+
+
+async def test_trailer_fields_are_no_headers(served: Served, recorder: Recorder) -> None:
+    [answer] = await served.answers(
+        CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b'1\r\nx\r\n0\r\nIf-Match: "x"\r\n\r\n'
+    )
+
+    assert answer.endswith(b"x")
+    assert [name for name, _ in recorder.headers] == [b"host", b"transfer-encoding", b"connection"]
+
+
+@pytest.mark.parametrize("cut", [0, 40, -38, -35])
+async def test_offer_to_upgrade_is_ignored_and_the_body_is_the_requests_own(
+    served: Served, recorder: Recorder, cut: int
+) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n"
+    upgrade = head % len(SECOND) + SECOND
+
+    first, second, third = await served.answers(upgrade[:cut], upgrade[cut:] + upgrade + SECOND)
+
+    assert first.endswith(SECOND)
+    assert second.endswith(SECOND)
+    assert status_of(third) == 200
+    assert recorder.seen == ["POST /", "POST /", "GET /second"]
+
+
+async def test_body_that_is_not_read_is_not_taken_for_a_request(served: Served, recorder: Recorder) -> None:
+    head = b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(SECOND)
+
+    answers = await served.answers(head + SECOND, head, SECOND)
+
+    assert [status_of(answer) for answer in answers] == [200, 200]
+    assert recorder.seen == ["POST /unread", "POST /unread"]
+
+
+async def test_client_that_was_not_asked_for_its_body_cannot_send_another_request(
+    served: Served, recorder: Recorder
+) -> None:
+    head = b"POST /unread HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+
+    [answer] = await served.answers(head, SECOND)
+
+    assert b"connection: close" in answer
+    assert recorder.seen == ["POST /unread"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", id="whole request line"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"x" * 70_000 + b"\r\n\r\n", id="whole header"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: x\r\n" * 101 + b"\r\n", id="many headers"),
+        pytest.param(b"GET /" + b"x" * 1_000_000, id="endless request line"),
+        pytest.param(b"GET / HTTP/1.1\r\nX-A: " + b"x" * 1_000_000, id="endless header"),
+        pytest.param(b"GET / HTTP/1.1\r\n" + b"X-A: x\r\n" * 100_000, id="endless headers"),
+    ],
+)
+async def test_headers_over_the_limit_are_refused(served: Served, recorder: Recorder, sent: bytes) -> None:
+    [answer] = await served.answers(sent)
+
+    assert status_of(answer) == 431
+    assert problem_of(answer)["code"] == "headers-too-large"
+    assert not recorder.seen
+
+
+async def test_headers_within_the_limit_are_served(served: Served, recorder: Recorder) -> None:
+    large = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: " + b"x" * 60_000 + b"\r\n" + b"X-B: x\r\n" * 98 + b"\r\n"
+    body = b"x" * 200_000
+
+    answers = await served.answers(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + body + large[:50], large[50:]
+    )
+
+    assert [status_of(answer) for answer in answers] == [200, 200]
+
+
+async def test_endless_trailer_ends_the_request(served: Served, recorder: Recorder) -> None:
+    await served.answers(CHUNKED + b"0\r\nX-A: ", *[b"x" * 1_000_000] * 10)
+
+    assert recorder.disconnected == 1
+
+
+async def test_pipeline_without_an_end_is_cut_off_after_the_answers_that_are_due(
+    served: Served, recorder: Recorder
+) -> None:
+    answers = await served.answers(SECOND * 2_000)
+
+    assert len(answers) == len(recorder.seen) == Connection.pipeline_limit + 1
+    assert b"connection: close" in answers[-1]
+
+
+async def test_connection_that_sends_nothing_is_closed(served: Served) -> None:
+    assert await served.answers(b"") == []
+
+
+async def test_blank_lines_keep_no_connection_open(served: Served) -> None:
+    assert await served.answers(*[b"\r\n"] * 15) == []
+
+
+@pytest.mark.parametrize("before", [b"", SECOND], ids=["the first request", "a later request"])
+async def test_slow_headers_are_given_up_on(served: Served, before: bytes) -> None:
+    slow = [bytes([byte]) for byte in b"GET / HTTP/1.1\r\nHost: x\r\n"]
+
+    *_, answer = await served.answers(before, *slow)
+
+    assert status_of(answer) == 408
+    assert problem_of(answer)["code"] == "request-timeout"
+
+
+async def test_slow_rest_of_a_body_that_nobody_reads_is_given_up_on(served: Served, recorder: Recorder) -> None:
+    [answer] = await served.answers(
+        b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", *[b"x" for _ in range(15)]
+    )
+
+    assert status_of(answer) == 200
+
+
+async def test_client_that_never_reads_is_cut_off(recorder: Recorder) -> None:
+    recorder.answer = b"x" * 10_000_000
+
+    async with serving(recorder) as served:
+        reader, writer = await served.open(SECOND * 10)
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        state = served.server.server_state
+        while not recorder.seen or state.connections or state.tasks:  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0.01)
+
+        assert len(recorder.seen) < 10
+        writer.close()
+
+
+async def test_idle_connection_may_send_a_last_request_while_the_process_ends(recorder: Recorder) -> None:
+    async with serving(recorder) as served:
+        used, fresh = await served.open(SECOND), await served.open()
+        await used[0].readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.05)
+        served.server.should_exit = True
+        await asyncio.sleep(0.2)
+
+        for _, writer in (used, fresh):
+            writer.write(SECOND)
+        answers = [await reader.read() for reader, _ in (used, fresh)]
+
+    assert all(answer.startswith(b"HTTP/1.1 200") and b"connection: close" in answer for answer in answers)
+    for _, writer in (used, fresh):
+        writer.close()
+
+
+async def test_connection_without_a_last_request_is_closed_while_the_process_ends(recorder: Recorder) -> None:
+    async with serving(recorder) as served:
+        reader, writer = await served.open(SECOND)
+        await reader.readuntil(b"\r\n\r\n")
+        served.server.should_exit = True
+
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_connection_that_waits_to_be_accepted_when_the_listener_closes_is_served(recorder: Recorder) -> None:
+    async with serving(recorder) as served:
+        # It blocks the loop, so that the connection is made and not accepted.
+        with socket.create_connection(served.address) as late:
+            late.sendall(SECOND)
+            await served.server.shutdown()
+
+            answer = late.recv(65_536)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer
+
+
+async def test_answers_close_their_connection_once_the_drain_has_begun(served: Served, recorder: Recorder) -> None:
+    recorder.drain.begin()
+
+    [answer] = await served.answers(SECOND)
+
+    assert status_of(answer) == 200
+    assert b"connection: close" in answer
