@@ -7,7 +7,7 @@ conflict shows, and retries without reading again.
 import sys
 from http import HTTPStatus
 
-from playlist_client import Client
+from playlist_client import AuthenticatedClient
 from playlist_client.api.playlists import edit_playlist, get_playlist, insert_tracks, put_playlist
 from playlist_client.models import (
     ConflictProblem,
@@ -19,7 +19,7 @@ from playlist_client.models import (
 )
 
 
-def main(client: Client) -> None:
+def main(client: AuthenticatedClient) -> None:
     put_playlist.sync("p1", client=client, body=PlaylistReplacement(playlist_name="First", track_tokens=["A/1"]))
     read = get_playlist.sync_detailed("p1", client=client)
     assert isinstance(read.parsed, Playlist)
@@ -53,4 +53,4 @@ def main(client: Client) -> None:
 
 
 if __name__ == "__main__":
-    main(Client(base_url=sys.argv[1]))
+    main(AuthenticatedClient(base_url=sys.argv[1], token="none is asked for"))
