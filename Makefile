@@ -66,7 +66,7 @@ format-check: .venv/test ## ruff's format, looked at only
 types: .venv/test ## mypy, strict
 	@$(BIN)/mypy
 
-audit: .venv/test .venv-engine/run .venv-deploy/run ## what is installed against the locks, these against pyproject.toml; licences
+audit: .venv/browser .venv/benchmarks .venv-engine/run .venv-deploy/run .venv-contract/run ## what is installed against the locks, these against pyproject.toml; licences
 	@$(BIN)/python -m requirements.audit
 	@$(BIN)/python -m requirements.licences --check
 

@@ -79,10 +79,12 @@ def plot(race: Race, file: Path) -> None:
         made = [
             (a.ended, a.made.version) for a in race.attempts if a.writer == writer and a.made and a.name not in lost
         ]
-        axes.scatter(*(zip(*made, strict=True) if made else ([], [])), s=12, label=f"writer {writer}")
+        axes.scatter([at for at, _ in made], [version for _, version in made], s=12, label=f"writer {writer}")
     gone = [(a.ended, a.made.version) for a in race.attempts if a.made and a.name in lost]
     if gone:
-        axes.scatter(*zip(*gone, strict=True), s=24, marker="x", color="red", label="lost")
+        axes.scatter(
+            [at for at, _ in gone], [version for _, version in gone], s=24, marker="x", color="red", label="lost"
+        )
     axes.legend(fontsize="small", ncols=2)
     try:
         figure.savefig(file, format="png", dpi=120)

@@ -1,5 +1,6 @@
-"""A PutItem replaces the whole item: what the writer's model does not know is gone."""
+"""A PutItem replaces the whole item: what the writer's model does not know is gone, and its condition holds."""
 
+from boto3.dynamodb.conditions import Attr
 from dynamodb import KEY, music_table, patch, service_on
 
 KNOWN = ("partition_key", "sort_key", "playlist_name", "playlist_version", "track_tokens")
@@ -18,6 +19,10 @@ with music_table() as table:
         patch(url, {"playlist_name": "Road Trip"})
     print("the service leaves:", extras(table))
 
-    model = {name: item[name] for name in KNOWN}
-    table.put_item(Item={**model, "playlist_name": "Evening Run", "playlist_version": 3})
+    read = table.get_item(Key=KEY, ConsistentRead=True)["Item"]
+    model = {name: read[name] for name in KNOWN}
+    table.put_item(
+        Item={**model, "playlist_name": "Evening Run", "playlist_version": 3},
+        ConditionExpression=Attr("playlist_version").eq(2),
+    )
     print("a naive writer leaves:", extras(table))
