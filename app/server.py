@@ -106,13 +106,14 @@ class Server(uvicorn.Server):
                 for _ in range(self.config.backlog):
                     late, _ = listener.accept()
                     late.setblocking(False)
-                    _, accepted = await loop.connect_accepted_socket(self._connection, late)
+                    _, accepted = await loop.connect_accepted_socket(self.connection, late)
                     accepted.shutdown()
         await asyncio.sleep(_LATE_SECONDS)
         for connection in list(self.server_state.connections):
             connection.shutdown()
 
-    def _connection(self) -> Connection:
+    def connection(self) -> Connection:
+        """One more connection of this server."""
         return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
