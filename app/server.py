@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from multiprocessing import parent_process
@@ -32,6 +33,9 @@ from app.settings import Settings
 # How long a worker may take to start, or to say that it lives: on a machine that is busy it takes more than the 5 s of
 # uvicorn, which then kills one that serves, or keeps the old ones on SIGHUP.
 _WORKER_SECONDS = 30
+# libuv accepts one connection of a listener in each turn of the loop. Where turns are long, those that connect
+# would wait for many of them while others are served.
+_ACCEPTED_IN_A_TURN = 32
 # Until uvicorn's loop has taken notice of the connections that were accepted last.
 _LATE_SECONDS = 0.05
 
@@ -94,11 +98,15 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or time.monotonic() >= self._drained_at
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        for listener in _copies(self.servers * (_ACCEPTED_IN_A_TURN - 1)):
+            server = await loop.create_server(self.connection, sock=listener, backlog=self.config.backlog)
+            self.servers.append(server)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # uvloop's listeners have no dup().
-        listeners = [
-            socket.socket(fileno=os.dup(listener.fileno())) for server in self.servers for listener in server.sockets
-        ]
+        listeners = _copies(self.servers)
         ending = asyncio.create_task(super().shutdown(sockets))
         await asyncio.sleep(0)  # It has closed the listeners, of which ours hold on to what waits to be accepted.
         await self._serve_the_late(listeners)
@@ -111,13 +119,14 @@ class Server(uvicorn.Server):
                 for _ in range(self.config.backlog):
                     late, _ = listener.accept()
                     late.setblocking(False)
-                    _, accepted = await loop.connect_accepted_socket(self._connection, late)
+                    _, accepted = await loop.connect_accepted_socket(self.connection, late)
                     accepted.shutdown()
         await asyncio.sleep(_LATE_SECONDS)
         for connection in list(self.server_state.connections):
             connection.shutdown()
 
-    def _connection(self) -> Connection:
+    def connection(self) -> Connection:
+        """One more connection of this server."""
         return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
@@ -169,6 +178,12 @@ class _Supervisor(multiprocess.Multiprocess):
         if self._drain_seconds > 0:
             self._drain.begin()
         self.signal_queue.append(sig)
+
+
+def _copies(servers: Sequence[asyncio.base_events.Server]) -> list[socket.socket]:
+    """Further sockets that listen in the same place."""
+    # uvloop's have no dup().
+    return [socket.socket(fileno=os.dup(listener.fileno())) for server in servers for listener in server.sockets]
 
 
 def _end_with_parent() -> None:

@@ -148,7 +148,7 @@ class Settings(BaseSettings):
         description="How long new requests are still served after SIGTERM, while readiness fails already.",
     )
     max_requests_in_flight: int = Field(
-        default=128,
+        default=64,
         ge=1,
         le=1_000_000,
         description="Requests that one process serves at once; those over it are refused.",

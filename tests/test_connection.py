@@ -438,6 +438,26 @@ async def test_connection_that_waits_to_be_accepted_when_the_listener_closes_is_
     assert b"connection: close" in answer
 
 
+async def test_connection_that_is_made_while_the_listener_closes_may_send_one_request(recorder: Recorder) -> None:
+    async with serving(recorder) as served:
+        ours, theirs = socket.socketpair()
+        ending = asyncio.create_task(served.server.shutdown())
+        # uvicorn has seen to those that were there.
+        for _ in range(2):
+            await asyncio.sleep(0)
+        await asyncio.get_running_loop().connect_accepted_socket(served.server.connection, theirs)
+        await asyncio.sleep(0.1)
+
+        reader, writer = await asyncio.open_connection(sock=ours)
+        writer.write(SECOND)
+        answer = await reader.read()
+        await ending
+        writer.close()
+
+    assert status_of(answer) == 200
+    assert b"connection: close" in answer
+
+
 async def test_answers_close_their_connection_once_the_drain_has_begun(served: Served, recorder: Recorder) -> None:
     recorder.drain.begin()
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from app.store.embedded import free_port
 from app.store.playlists import PlaylistRepository
 from tests.servers import Served, run_playlists, running_playlists, without
 from tests.test_cli import is_running
@@ -168,12 +169,12 @@ async def test_workers_end_when_their_parent_was_killed(playlists: PlaylistRepos
 
 
 def test_workers_that_cannot_start_are_a_failure(endpoint_url: str, table_name: str, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import sys\nif 'spawn_main' in str(sys.orig_argv): sys.exit(3)\n")
+    (tmp_path / "sitecustomize.py").write_text("import os, sys\nif 'spawn_main' in str(sys.orig_argv): os._exit(3)\n")
     environment = without(PLAYLISTS_TABLE_NAME=table_name, PYTHONPATH=str(tmp_path))
 
-    ended = run_playlists("serve", "--workers", "2", "--port", "0", environment=environment)
+    ended = run_playlists("serve", "--workers", "2", "--port", str(free_port()), environment=environment)
 
-    assert ended.returncode != 0
+    assert ended.returncode == 3, ended
 
 
 async def test_no_request_makes_a_line_of_the_log(playlists: PlaylistRepository, table_name: str) -> None:
