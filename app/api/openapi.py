@@ -80,7 +80,7 @@ CONDITIONAL = (
     "read-only-region",
     "outcome-unknown",
 )
-# Problems that any operation may end in, and those that any which asks for authorization may.
+# Problems that any operation on playlists may end in, and those that come of authorization.
 _EVERYWHERE = ("internal-error", "throttled", "storage-unavailable", "overloaded")
 _GUARDED = ("unauthorized", "forbidden", "authentication-unavailable")
 
@@ -215,13 +215,15 @@ def page_answer(description: str) -> dict[str, Any]:
     }
 
 
-def problems(*codes: str, guarded: bool = True) -> dict[int | str, dict[str, Any]]:
-    """The responses, by status, for these problem codes and for those that may come everywhere.
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The responses, by status, for these problem codes and for those that may come wherever playlists are."""
+    return problems_alone(*codes, *_GUARDED, *_EVERYWHERE)
 
-    `guarded` is an operation that asks for authorization.
-    """
+
+def problems_alone(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The responses, by status, for these problem codes."""
     responses: dict[int | str, dict[str, Any]] = {}
-    kinds = [PROBLEM_TYPES[code] for code in dict.fromkeys((*codes, *_GUARDED * guarded, *_EVERYWHERE))]
+    kinds = [PROBLEM_TYPES[code] for code in dict.fromkeys(codes)]
     for kind in sorted(kinds, key=lambda kind: kind.status):
         response = responses.setdefault(
             kind.status,

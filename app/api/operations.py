@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
-from app.api.openapi import problems
+from app.api.openapi import problems_alone
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import RETRY_AFTER, RequestRefused, problem
 from app.api.schemas import Liveness
@@ -14,6 +14,8 @@ from app.metrics import MEDIA_TYPE, Metrics
 from app.store.readiness import Readiness
 
 router = APIRouter(tags=["operations"])
+
+_NOT_READY = ("draining", "storage-unavailable", "authentication-unavailable", "internal-error")
 
 
 def _readiness(request: Request) -> Readiness:
@@ -33,7 +35,7 @@ async def get_liveness() -> Liveness:
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", summary="Readiness", responses=problems("draining", "authentication-unavailable", guarded=False))
+@router.get("/readyz", summary="Readiness", responses=problems_alone(*_NOT_READY))
 async def get_readiness(readiness: Annotated[Readiness, Depends(_readiness)]) -> Liveness:
     """Whether requests should be sent here: the DynamoDB table can be read, the issuer's keys are there, and the
     process is not about to end.
