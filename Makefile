@@ -48,7 +48,7 @@ format-check: .venv/test ## ruff's format, looked at only
 types: .venv/test ## mypy, strict
 	@$(BIN)/mypy
 
-audit: .venv/test .venv-engine/run .venv-deploy/run ## what is installed against the locks, these against pyproject.toml; licences
+audit: .venv/browser .venv-engine/run .venv-deploy/run ## what is installed against the locks, these against pyproject.toml; licences
 	@$(BIN)/python -m requirements.audit
 	@$(BIN)/python -m requirements.licences --check
 

@@ -118,7 +118,7 @@ def audit(project: Mapping[str, Any]) -> Iterator[str]:
     groups = project["dependency-groups"]
     run = project["project"]["dependencies"] + project["build-system"]["requires"]
     environments = {
-        ".venv": {"run": run, "test": groups["test"]},
+        ".venv": {"run": run, "test": groups["test"], "browser": groups["browser"]},
         ".venv-deploy": {"deploy": groups["deploy"]},
         ".venv-engine": {"engine": groups["engine"]},
     }

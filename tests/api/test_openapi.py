@@ -55,6 +55,7 @@ def test_operation_ids_are_stable() -> None:
         "delete_playlist",
         "get_liveness",
         "get_readiness",
+        "get_metrics",
         "insert_tracks",
         "count_play",
         "get_plays",
