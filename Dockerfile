@@ -19,7 +19,7 @@ FROM python:3.13-slim-bookworm
 RUN python -m pip uninstall --yes --root-user-action ignore pip \
     && python -m compileall -q --invalidation-mode unchecked-hash "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=build /venv /venv
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="playlist-service" \
       org.opencontainers.image.description="Playlists over HTTP on a shared DynamoDB table, with optimistic locking" \
@@ -32,7 +32,8 @@ ENV PATH=/venv/bin:$PATH \
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 EXPOSE 8080
+# Alive, not ready: whoever restarts what is unhealthy would not mend DynamoDB by it, and cut off the drain.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "import http.client; c = http.client.HTTPConnection('127.0.0.1', 8080, timeout=2); c.request('GET', '/readyz'); exit(c.getresponse().status != 200)"]
+    CMD ["python", "-c", "import http.client; c = http.client.HTTPConnection('127.0.0.1', 8080, timeout=2); c.request('GET', '/livez'); exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["playlists"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8080"]

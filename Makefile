@@ -1,9 +1,11 @@
 # Two commands are enough: `make run` and `make test`. The others are for those who change the service.
 .DEFAULT_GOAL := help
 # Made by these commands, with no file of that name.
-.PHONY: help run test verify browser screenshots mutants soak lint format format-check types audit licences lock openapi clean
+.PHONY: help run test verify contract seen browser screenshots mutants soak overload lint format format-check types
+.PHONY: audit licences lock openapi clean
 PYTHON ?= python3
 PORT ?= 8080
+SEEDS ?= 1 2
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
@@ -16,7 +18,7 @@ run: .venv/run .venv-engine/run ## try the service: embedded DynamoDB, example p
 test: .venv/test .venv-engine/run ## the whole suite: on DynamoDB Local where Java and Maven are, else on the embedded engine
 	@$(BIN)/pytest --numprocesses auto
 
-verify: browser .venv-deploy/run ## what needs more tools: the files of deployment; pages (Chromium); the history load (Go, Java, Maven)
+verify: contract browser .venv-deploy/run ## what needs more tools: contract, pages, files of deployment, history load (Node, Go, Chromium, Java, Maven)
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@.venv-deploy/bin/cfn-lint deploy/table.yaml
@@ -30,11 +32,27 @@ browser: .venv/browser .venv-engine/run ## the pages in a real browser: what is 
 screenshots: .venv/browser .venv-engine/run ## take the README's pictures anew (Chromium)
 	@$(BIN)/python -m tests.browser.screenshots
 
+# The linters take what they are given in openapi/ and nothing else; every warning is an error.
+contract: .venv/test .venv-engine/run .venv-contract/run openapi/node_modules/made ## the OpenAPI document: linters, breaking changes, clients, schemathesis (Node, Go; SEEDS="1 2")
+	@cd openapi && node_modules/.bin/redocly lint openapi.json
+	@cd openapi && node_modules/.bin/spectral lint openapi.json --fail-severity=hint
+	@cd openapi && go tool oasdiff breaking released.json openapi.json --fail-on WARN --severity-levels oasdiff-levels.txt
+	@$(BIN)/pytest tests/clients
+	@$(BIN)/python -m tests.fuzzing.run --seeds $(SEEDS)
+
+seen: .venv/test .venv-engine/run ## answers that the OpenAPI document declares and no test of the suite gets (4 min)
+	@rm -f .pytest_cache/seen && mkdir -p .pytest_cache
+	@CONTRACT_SEEN=$(CURDIR)/.pytest_cache/seen $(BIN)/pytest --numprocesses auto --quiet tests/api tests/faults
+	@$(BIN)/python -m tests.contract openapi/openapi.json .pytest_cache/seen
+
 mutants: .venv/test .venv-engine/run ## seeded mistakes that tests and history checker have to find (Go, Java, Maven; 10 min)
 	@$(BIN)/python -m tests.history.mutants
 
 soak: .venv/test ## the history load over 28 seeds, 100,000 requests: the figures of docs/reliability.md (10 min)
 	@$(BIN)/python -m tests.history.load --seeds $$(seq 101 128) --requests 3600
+
+overload: .venv/benchmarks ## goodput and latency at up to three times the load that the service can take (3 min)
+	@$(BIN)/python -m benchmarks.overload
 
 lint: .venv/test ## ruff's rules
 	@$(BIN)/ruff check .
@@ -48,7 +66,7 @@ format-check: .venv/test ## ruff's format, looked at only
 types: .venv/test ## mypy, strict
 	@$(BIN)/mypy
 
-audit: .venv/browser .venv-engine/run .venv-deploy/run ## what is installed against the locks, these against pyproject.toml; licences
+audit: .venv/browser .venv/benchmarks .venv-engine/run .venv-deploy/run .venv-contract/run ## what is installed against the locks, these against pyproject.toml; licences
 	@$(BIN)/python -m requirements.audit
 	@$(BIN)/python -m requirements.licences --check
 
@@ -62,7 +80,8 @@ lock: .venv/test ## write the hashed locks anew from pyproject.toml
 	@$(BIN)/python requirements/lock.py
 
 clean: ## remove all that the other targets made
-	@rm -rf .venv .venv-deploy .venv-engine .dynamodb-local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-contract .venv-deploy .venv-engine openapi/node_modules .dynamodb-local
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # A stamp, because venv makes bin/python first: one that fails later leaves it behind.
 .venv/made:
@@ -81,9 +100,25 @@ clean: ## remove all that the other targets made
 	@$(BIN)/python $(PIP) --require-hashes -r requirements/test.txt
 	@touch $@
 
+.venv/benchmarks: requirements/benchmarks.txt .venv/test
+	@echo "Installing the benchmarks' tools into .venv"
+	@$(BIN)/python $(PIP) --require-hashes -r requirements/benchmarks.txt
+	@touch $@
+
 .venv/browser: requirements/browser.txt .venv/test
 	@echo "Installing the browser's driver into .venv"
 	@$(BIN)/python $(PIP) --require-hashes -r requirements/browser.txt
+	@touch $@
+
+.venv-contract/run: requirements/contract.txt
+	@echo "Installing the tools of the contract into .venv-contract"
+	@$(PYTHON) -m venv .venv-contract
+	@.venv-contract/bin/python $(PIP) --require-hashes -r requirements/contract.txt
+	@touch $@
+
+openapi/node_modules/made: openapi/package-lock.json
+	@echo "Installing the linters into openapi/node_modules"
+	@cd openapi && npm ci --ignore-scripts --silent
 	@touch $@
 
 .venv-engine/run: requirements/engine.txt

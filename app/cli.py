@@ -7,10 +7,10 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -21,6 +21,10 @@ from app.domain.errors import PlaylistError
 from app.examples import add_examples
 from app.main import create_app
 from app.metrics import counted_together
+from app.race.playlists import RaceImpossible, naive_playlist, playlist_over_http, running_service
+from app.race.race import Race, run_race
+from app.race.results import plot as plot_race
+from app.race.results import print_results, require_matplotlib, shown_progress
 from app.settings import InvalidSettings, Settings, load_settings
 from app.store.attempts import Attempts
 from app.store.client import open_client, open_patient_client
@@ -33,8 +37,10 @@ _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 
 cli = typer.Typer(
     name="playlists",
-    help="Playlists over HTTP on a shared DynamoDB table, with optimistic locking.",
+    help="Playlists over HTTP on a shared DynamoDB table, with optimistic locking.\n\n"
+    "Begin with `playlists dev`. Settings are environment variables PLAYLISTS_*, which README.md lists, and AWS's own.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 table = typer.Typer(name="table", help="Make or check the DynamoDB table.", no_args_is_help=True)
@@ -47,7 +53,7 @@ def main() -> None:
     """Run the command; what the operator can mend ends it with one line and exit code 1."""
     try:
         cli()
-    except (InvalidSettings, TableUnusable, EngineUnavailable, KeySetUnavailable, _Impossible) as error:
+    except (InvalidSettings, TableUnusable, EngineUnavailable, KeySetUnavailable, RaceImpossible, _Impossible) as error:
         print(f"playlists: {error}", file=sys.stderr)
         sys.exit(1)
 
@@ -86,7 +92,10 @@ def serve(
     port: Port = 8080,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
 ) -> None:
-    """Serve in production, on the table that is there."""
+    """Serve in production, on a table that is there.
+
+    `playlists table create` makes one. PLAYLISTS_AUTH has to say who may call.
+    """
     settings = load_settings()
     _check_port(host, port)
     asyncio.run(_open(settings) if settings.skip_table_check else _check(settings))
@@ -100,7 +109,7 @@ def serve(
 
 @table.command("create")
 def create() -> None:
-    """Make the table, with its index; does nothing if it is there."""
+    """Make the table that PLAYLISTS_TABLE_NAME names, with its index; does nothing if it is there."""
     settings = load_settings(auth="none")
     created = asyncio.run(_create(settings))
     print(f"table {settings.table_name!r} " + ("created" if created else "was there already"))
@@ -132,6 +141,64 @@ def openapi(
         raise _Impossible(f"cannot write {output}: {error.strerror}") from error
 
 
+@cli.command()
+def race(
+    url: Annotated[
+        str | None, typer.Option(help="Service to race against; one is started if this is left out.")
+    ] = None,
+    playlist: Annotated[
+        str | None,
+        typer.Option(help="Playlist to rename, by its token; one is made and deleted again if this is left out."),
+    ] = None,
+    writers: Annotated[int, typer.Option(min=1, max=256, help="How many write at once.")] = 8,
+    renames: Annotated[int, typer.Option(min=1, max=100_000, help="How many renames they make between them.")] = 200,
+    naive: Annotated[
+        bool,
+        typer.Option("--naive", help="Read and write the table itself, without conditions, to see what that loses."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG file to draw versions over time into (needs matplotlib).")
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="PLAYLISTS_TOKEN", help="Bearer token; in the variable no process list shows it."),
+    ] = None,
+) -> None:
+    """Let many writers rename one playlist, and prove that no acknowledged rename is lost.
+
+    Without --url it starts a service of its own, on the embedded DynamoDB or the one that
+    AWS_ENDPOINT_URL_DYNAMODB (or AWS_ENDPOINT_URL) names. Every rename says in If-Match what it was made
+    from, and a writer that came too late goes on from the state that the conflict shows.
+
+    The exit code is 1 if anything was lost, as it is by naive writers.
+    """
+    if naive and (url or playlist):
+        raise _Impossible("--naive races on a table, with a playlist of its own: leave out --url and --playlist")
+    if plot is not None:
+        require_matplotlib()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C, so that what was started and made for the race goes with it.
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    with ExitStack() as running:
+        each_done = running.enter_context(shown_progress(renames))
+        if url is None:
+            if not any(os.environ.get(name) for name in _ENDPOINT_VARIABLES):
+                point_sdk_at(running.enter_context(running_engine()), os.environ)
+            asyncio.run(_create(load_settings(auth="none")))
+        if naive:
+            running_race = _race_naively(writers=writers, renames=renames, each_done=each_done)
+        else:
+            url = url or running.enter_context(running_service())
+            running_race = _race(url, playlist, token, writers=writers, renames=renames, each_done=each_done)
+        finished = asyncio.run(running_race)
+    print_results(finished, as_json=as_json)
+    if plot is not None:
+        plot_race(finished, plot)
+    if not finished.is_explained():
+        raise typer.Exit(1)
+
+
 class _Impossible(Exception):
     """One line: which argument cannot be used, and why."""
 
@@ -148,7 +215,8 @@ class _AnnouncedServer(server.Server):
 def _announce(url: str) -> None:
     patch = f"curl -X PATCH {url}/playlists/PLAYLIST_1 -H 'Content-Type: application/json'"
     print(f"""
-The service is at {url} and its docs page at {url}/docs. Ctrl-C stops it. To try:
+The service is at {url} (a conflict to try with two writers) and its docs page at {url}/docs.
+Ctrl-C stops it. To try:
 
 # rename a playlist
 {patch} -d '{{"playlist_name": "Road Trip"}}'
@@ -185,6 +253,18 @@ async def _check(settings: Settings) -> list[str]:
     with _failures_explained(settings):
         async with open_patient_client() as client:
             return await check_table(client, settings.table_name, mrec_write_region=settings.mrec_write_region)
+
+
+async def _race(url: str, playlist_token: str | None, bearer: str | None, **options: Any) -> Race:
+    async with playlist_over_http(url, playlist_token, bearer=bearer) as playlist:
+        return await run_race(playlist, is_shared=playlist_token is not None, **options)
+
+
+async def _race_naively(**options: Any) -> Race:
+    settings = load_settings(auth="none")
+    with _failures_explained(settings):
+        async with open_patient_client() as client, naive_playlist(client, settings.table_name) as playlist:
+            return await run_race(playlist, is_shared=False, **options)
 
 
 @contextmanager

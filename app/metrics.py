@@ -124,6 +124,10 @@ class Metrics:
             self._call_durations.labels(call.operation).observe(call.seconds)
             self._capacity_units.labels(call.operation).inc(call.capacity_units)
 
+    def expect_problem(self, code: str) -> None:
+        """Have a count of 0 from the start: the first one would not show as an increase else."""
+        self._problems.labels(code)
+
     def count_problem(self, code: str) -> None:
         self._problems.labels(code).inc()
 

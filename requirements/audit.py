@@ -118,7 +118,8 @@ def audit(project: Mapping[str, Any]) -> Iterator[str]:
     groups = project["dependency-groups"]
     run = project["project"]["dependencies"] + project["build-system"]["requires"]
     environments = {
-        ".venv": {"run": run, "test": groups["test"], "browser": groups["browser"]},
+        ".venv": {"run": run, **{name: groups[name] for name in ("test", "browser", "benchmarks")}},
+        ".venv-contract": {"contract": groups["contract"]},
         ".venv-deploy": {"deploy": groups["deploy"]},
         ".venv-engine": {"engine": groups["engine"]},
     }

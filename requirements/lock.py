@@ -1,4 +1,4 @@
-"""Write the hashed locks from pyproject.toml: run.txt, test.txt and browser.txt (on top of it), deploy.txt, engine.txt.
+"""Write the hashed locks from pyproject.toml: run.txt, those on top of it, deploy.txt and engine.txt.
 
 For every platform and Python from 3.11 on; the locks name no index and no host.
 """
@@ -26,4 +26,6 @@ compile_lock("run.txt", run)
 compile_lock("test.txt", groups["test"], "run.txt")
 compile_lock("browser.txt", groups["browser"], "run.txt", "test.txt")
 compile_lock("deploy.txt", groups["deploy"])
+compile_lock("benchmarks.txt", groups["benchmarks"], "run.txt", "test.txt")
+compile_lock("contract.txt", groups["contract"])
 compile_lock("engine.txt", groups["engine"])

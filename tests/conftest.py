@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -32,6 +33,13 @@ _ENGINE_NAME, _ENGINE = engine()
 
 def pytest_report_header() -> str:
     return f"DynamoDB engine: {_ENGINE_NAME}"
+
+
+def pytest_sessionfinish() -> None:
+    if path := os.environ.get("CONTRACT_SEEN"):
+        # Each worker of the run adds its own.
+        with Path(path).open("a") as file:
+            file.writelines(f"{answer}\n" for answer in Contract.seen)
 
 
 @pytest.fixture(scope="session")

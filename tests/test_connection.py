@@ -25,6 +25,11 @@ class Impatient(Connection):
     last_request_seconds = 0.5
 
 
+class Patient(Connection):
+    last_request_seconds = 0.1
+    linger_seconds = 30.0
+
+
 class Recorder:
     """An application that reads each request to its end, answers with its body, and keeps what it has seen."""
 
@@ -311,6 +316,21 @@ async def test_headers_over_the_limit_are_refused(served: Served, recorder: Reco
     assert not recorder.seen
 
 
+async def test_refused_client_that_sends_on_can_read_why(recorder: Recorder) -> None:
+    loop = asyncio.get_running_loop()
+    async with serving(recorder, Patient) as served:
+        with socket.create_connection(served.address) as client:
+            client.setblocking(False)
+            await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nX-A: ")
+            for _ in range(10):
+                await loop.sock_sendall(client, b"x" * 100_000)
+                await asyncio.sleep(0.02)
+
+            answer = await loop.sock_recv(client, 65_536)
+
+    assert status_of(answer) == 431
+
+
 async def test_headers_within_the_limit_are_served(served: Served, recorder: Recorder) -> None:
     large = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: " + b"x" * 60_000 + b"\r\n" + b"X-B: x\r\n" * 98 + b"\r\n"
     body = b"x" * 200_000
@@ -395,12 +415,13 @@ async def test_idle_connection_may_send_a_last_request_while_the_process_ends(re
 
 
 async def test_connection_without_a_last_request_is_closed_while_the_process_ends(recorder: Recorder) -> None:
-    async with serving(recorder) as served:
-        reader, writer = await served.open(SECOND)
-        await reader.readuntil(b"\r\n\r\n")
+    async with serving(recorder, Patient) as served:
+        reader, writer = await served.open()
+        await asyncio.sleep(0.05)
         served.server.should_exit = True
 
-        assert await reader.read() == b""
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
         writer.close()
 
 

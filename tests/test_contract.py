@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.contract import Contract
+from tests.contract import Contract, declared_answers
 from tests.engines import PROJECT
 
 DOCUMENT: dict[str, Any] = json.loads((PROJECT / "openapi" / "openapi.json").read_text())
@@ -14,13 +14,19 @@ GOOD = {"X-Request-ID": "x", "Content-Type": "application/problem+json", "Retry-
 
 
 def answer(status: int, headers: dict[str, str], **members: Any) -> httpx2.Response:
-    problem = {"type": "", "title": "", "status": status, "detail": "", "instance": "", "request_id": "", **members}
+    responses = DOCUMENT["paths"]["/readyz"]["get"]["responses"]
+    example = responses["503"]["content"]["application/problem+json"]["examples"]["throttled"]["value"]
+    problem = {**example, **members}
     request = httpx2.Request("GET", "http://playlists.test/readyz")
     return httpx2.Response(status, headers=headers, json=problem, request=request)
 
 
-async def test_declared_answer_passes() -> None:
-    await Contract(DOCUMENT)(answer(503, GOOD, code="throttled"))
+async def test_declared_answer_passes_and_is_remembered_as_the_document_names_it() -> None:
+    contract = Contract(DOCUMENT)
+
+    await contract(answer(503, GOOD, code="throttled"))
+
+    assert "get_readiness 503 throttled" in contract.seen & declared_answers(DOCUMENT)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +37,8 @@ async def test_declared_answer_passes() -> None:
         (answer(503, {**GOOD, "Content-Type": "text/html"}, code="throttled"), "text/html"),
         (answer(503, {"X-Request-ID": "x", "Content-Type": GOOD["Content-Type"]}, code="throttled"), "Retry-After"),
         (answer(503, GOOD, code="internal-error"), "internal-error"),
+        (answer(503, GOOD, code="throttled", title="Slow down"), "Slow down"),
+        (answer(503, GOOD, code="throttled", limit=3), "limit"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

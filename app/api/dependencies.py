@@ -3,14 +3,24 @@
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Request
+from pydantic import WithJsonSchema
 
 from app.api.bodies import RequestContent
 from app.api.problems import RequestRefused
 from app.domain.access import Caller
-from app.domain.idempotency import KEY_MAX_LENGTH, LogicalWrite, parse_idempotency_key
-from app.domain.preconditions import EntityTags, MalformedEntityTags, Preconditions
+from app.domain.idempotency import KEY_MAX_LENGTH, KEY_PATTERN, LogicalWrite, parse_idempotency_key
+from app.domain.preconditions import ENTITY_TAGS_PATTERN, EntityTags, MalformedEntityTags, Preconditions
 from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
+
+# As the OpenAPI document shows them: a header that is left out is no null.
+_EntityTagsField = Annotated[
+    str | None,
+    WithJsonSchema({"type": "string", "pattern": ENTITY_TAGS_PATTERN, "examples": ['"2-Zm9vYmFyYmF6cXV4"', "*"]}),
+]
+_IdempotencyKeyField = Annotated[
+    str | None, WithJsonSchema({"type": "string", "pattern": KEY_PATTERN, "examples": ["8e03978e-40d5"]})
+]
 
 PlaylistToken = Annotated[str, Path(description="The playlist's token.", json_schema_extra={"example": "PLAYLIST_1"})]
 
@@ -51,11 +61,14 @@ def _entity_tags(request: Request, field_name: str) -> EntityTags | None:
 def _preconditions(
     request: Request,
     if_match: Annotated[
-        str | None,
-        Header(description='The entity-tags of which one has to be current, as in `"3-AbC"`, or `*`.'),
+        _EntityTagsField,
+        Header(
+            alias="If-Match", description='The entity-tags of which one has to be current, as in `"3-AbC"`, or `*`.'
+        ),
     ] = None,
     if_none_match: Annotated[
-        str | None, Header(description="Entity-tags of which none may be current, or `*`.")
+        _EntityTagsField,
+        Header(alias="If-None-Match", description="Entity-tags of which none may be current, or `*`."),
     ] = None,
 ) -> Preconditions:
     del if_match, if_none_match  # Declared for the OpenAPI document; FastAPI sees one line of each only.
@@ -71,12 +84,13 @@ def _logical_write(
     caller: RequestCaller,
     content: RequestContent,
     idempotency_key: Annotated[
-        str | None,
+        _IdempotencyKeyField,
         Header(
+            alias="Idempotency-Key",
             description="A key of your choice, 1 to 255 characters, new for each change: send the same request with it "
             "again until it is answered, and it is made once. The key is known while the change is among the last 16 "
             "writes of the playlist (fewer where it nears 400 KB), and no other program has put the playlist anew; "
-            "that of a play for ten minutes."
+            "that of a play for ten minutes.",
         ),
     ] = None,
 ) -> LogicalWrite:

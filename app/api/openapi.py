@@ -13,9 +13,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api.cursors import CURSOR_MAX_LENGTH, CURSOR_PATTERN, cursor_after
+from app.api.links import LINKS, LINKS_OF_CONFLICT, LINKS_OF_PAGE, LINKS_OF_PLAYLIST
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
 from app.api.schemas import (
+    JSON_PATCH_OPERATIONS,
     PAGE_LIMIT,
     PAGE_LIMIT_DEFAULT,
     ConflictProblem,
@@ -164,6 +166,7 @@ def playlist_answer(description: str, *, created: bool = False, repeatable: bool
         "description": description,
         "headers": {name: _HEADERS[name] for name in names},
         "content": {"application/json": {"schema": _reference(Playlist), "example": _EXAMPLE_PLAYLIST}},
+        "links": LINKS_OF_PLAYLIST,
     }
 
 
@@ -208,6 +211,7 @@ def page_answer(description: str) -> dict[str, Any]:
                 "example": {"items": [item], "next_cursor": _EXAMPLE_CURSOR},
             }
         },
+        "links": LINKS_OF_PAGE,
     }
 
 
@@ -229,6 +233,9 @@ def problems(*codes: str, guarded: bool = True) -> dict[int | str, dict[str, Any
         if reference not in content["schema"]["anyOf"]:
             content["schema"]["anyOf"].append(reference)
         content["examples"][kind.code] = {"summary": kind.title, "value": _example_problem(kind.code)}
+        # An unwritable item cannot be merged with.
+        if kind.schema is ConflictProblem and kind.code != "unwritable-item":
+            response["links"] = LINKS_OF_CONFLICT
         if kind.status == 503:
             response["headers"] = {"Retry-After": _HEADERS["Retry-After"]}
         if kind.status == 401:
@@ -260,6 +267,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     _, definitions = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REFERENCES)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(definitions["$defs"])
+    schemas.update(JSON_PATCH_OPERATIONS)
+    document["components"]["links"] = LINKS
+    document["security"] = []  # None, unless an operation says so.
     for model in _PROBLEMS:
         codes = [kind.code for kind in PROBLEM_TYPES.values() if issubclass(kind.schema, model)]
         schemas[model.__name__]["properties"]["code"]["enum"] = codes
@@ -292,6 +302,7 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
             headers[name] = _HEADERS[name]
         if method == "head":
             response.pop("content", None)
+            response.pop("links", None)
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:

@@ -45,7 +45,7 @@ async def count_play(playlist_token: PlaylistToken, write: RequestWrite, counter
 
 _READ: dict[str, Any] = {
     "dependencies": READS,
-    "responses": {200: json_answer("How often the playlist was played.", PlayCount), **problems(*OF_ONE)},
+    "responses": {200: json_answer("How often the playlist was played.", PlayCount), **problems("playlist-not-found")},
 }
 
 

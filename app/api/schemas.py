@@ -187,16 +187,18 @@ def _operation_schema(*ops: str, **members: dict[str, Any]) -> dict[str, Any]:
 
 
 _POINTER_SCHEMA = {"type": "string", "pattern": POINTER_PATTERN, "description": "RFC 6901 JSON Pointer."}
+# Schemas of their own in the document: generated clients name their classes after them.
+JSON_PATCH_OPERATIONS = {
+    "JsonPatchValueOperation": _operation_schema(
+        "add", "replace", "test", value={"description": "Any that fits the path."}
+    ),
+    "JsonPatchRemoveOperation": _operation_schema("remove"),
+    "JsonPatchFromOperation": _operation_schema("move", "copy", **{"from": _POINTER_SCHEMA}),
+}
 _JSON_PATCH_SCHEMA = {
     "type": "array",
     "maxItems": OPERATIONS_LIMIT,
-    "items": {
-        "oneOf": [
-            _operation_schema("add", "replace", "test", value={"description": "Any that fits the path."}),
-            _operation_schema("remove"),
-            _operation_schema("move", "copy", **{"from": _POINTER_SCHEMA}),
-        ]
-    },
+    "items": {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in JSON_PATCH_OPERATIONS]},
 }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
+from app.api.problem_types import PROBLEM_TYPES
 from app.metrics import Metrics
 from app.store.ledger import opened_ledger
 
@@ -28,6 +29,8 @@ class TelemetryMiddleware:
     def __init__(self, app: "ASGIApp", *, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
+        for code in PROBLEM_TYPES:
+            metrics.expect_problem(code)
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":

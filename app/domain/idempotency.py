@@ -17,8 +17,10 @@ KEY_MAX_LENGTH = 255
 
 # The draft for the header ("The Idempotency-Key HTTP Header Field", IETF httpapi) has an RFC 9651
 # string, with quotes; most clients send the key bare.
-_BARE = re.compile(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+")
-_QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
+_BARE = rf"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]{{1,{KEY_MAX_LENGTH}}}"
+_QUOTED = rf'"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){{1,{KEY_MAX_LENGTH}}}"'
+KEY_PATTERN = rf"^(?:{_BARE}|{_QUOTED})$"
+_FIELD_VALUE = re.compile(KEY_PATTERN.removesuffix("$"))
 _HALF = 8
 
 
@@ -28,15 +30,11 @@ class MalformedIdempotencyKey(ValueError):
 
 def parse_idempotency_key(field_value: str) -> str:
     """The key in a field value, with or without quotes. Raises MalformedIdempotencyKey."""
-    if quoted := _QUOTED.fullmatch(field_value):
-        key = re.sub(r'\\(["\\])', r"\1", quoted[1])
-    elif _BARE.fullmatch(field_value):
-        key = field_value
-    else:
+    if not _FIELD_VALUE.fullmatch(field_value):
         raise MalformedIdempotencyKey(field_value)
-    if len(key) > KEY_MAX_LENGTH:
-        raise MalformedIdempotencyKey(field_value)
-    return key
+    if field_value.startswith('"'):
+        return re.sub(r'\\(["\\])', r"\1", field_value[1:-1])
+    return field_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from app.domain.playlist import Playlist
 # RFC 9110 section 8.8.3: entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE
 _ENTITY_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 # RFC 9110 section 5.6.1: a recipient takes empty list elements.
-_LIST = re.compile(rf"[ \t,]*{_ENTITY_TAG}(?:[ \t]*,(?:[ \t]*,)*[ \t]*{_ENTITY_TAG})*[ \t,]*")
+ENTITY_TAGS_PATTERN = rf"^(?:\*|[ \t,]*{_ENTITY_TAG}(?:[ \t]*,(?:[ \t]*,)*[ \t]*{_ENTITY_TAG})*[ \t,]*)$"
+_FIELD_VALUE = re.compile(ENTITY_TAGS_PATTERN.removesuffix("$"))
 _MEMBER = re.compile(_ENTITY_TAG)
 
 
@@ -30,10 +31,11 @@ class EntityTags:
 
         Raises MalformedEntityTags.
         """
-        if field_value.strip(" \t") == "*":
-            return cls(any=True)
-        if not _LIST.fullmatch(field_value):
+        field_value = field_value.strip(" \t")
+        if not _FIELD_VALUE.fullmatch(field_value):
             raise MalformedEntityTags(field_value)
+        if field_value == "*":
+            return cls(any=True)
         return cls(tags=tuple(_MEMBER.findall(field_value)))
 
     def match_strongly(self, current: Playlist | None) -> bool:

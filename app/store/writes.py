@@ -67,7 +67,7 @@ class ConditionalWrites:
             return Written(successor.playlist)
         met, uncertain = failed
         if met is not None and write.is_among(met.recent_writes):
-            if not write.is_keyed or met.item == successor.item:
+            if not write.is_keyed or (uncertain and met.item == successor.item):
                 ledger().own_writes_recovered += uncertain
                 return Written(successor.playlist)
             # It may be another copy of the request that wrote, from another base than ours.

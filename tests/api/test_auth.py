@@ -130,6 +130,7 @@ BAD_TOKENS: dict[str, Callable[[Issuer], str]] = {
     ),
     "nbf to come": lambda issuer: issuer.token(nbf=int(time.time()) + 60),
     "nbf as a string": lambda issuer: issuer.token(nbf="0"),
+    "nbf as true": lambda issuer: issuer.token(nbf=True),
     "iat to come": lambda issuer: issuer.token(iat=int(time.time()) + 60),
     # Whose, for whom.
     "issuer that is another": lambda issuer: issuer.token(iss=EVIL),
@@ -232,6 +233,16 @@ class TestBadTokens:
 
         assert response.json()["detail"] == said
 
+    async def test_issuer_is_not_asked_for_a_key_of_an_algorithm_that_is_not_accepted(
+        self, http: httpx2.AsyncClient, issuer: Issuer
+    ) -> None:
+        await http.get("/playlists", headers=bearer(issuer.token()))
+
+        response = await http.get("/playlists", headers=bearer(unsigned_token(issuer, "none", "AAAA")))
+
+        assert response.json()["detail"] == "The token is not signed with an algorithm that is accepted."
+        assert issuer.fetches == 1
+
     async def test_claims_of_a_token_with_a_wrong_signature_are_not_judged(
         self, http: httpx2.AsyncClient, issuer: Issuer
     ) -> None:
@@ -239,14 +250,17 @@ class TestBadTokens:
 
         assert response.json()["detail"] == "The signature of the token is wrong."
 
-    async def test_two_authorization_lines_are_refused_though_both_are_good(
-        self, http: httpx2.AsyncClient, issuer: Issuer
+    @pytest.mark.parametrize("second", ["Bearer {token}", "", "Basic YWxpY2U6c2VjcmV0"])
+    async def test_two_authorization_lines_are_refused_though_one_is_good(
+        self, http: httpx2.AsyncClient, issuer: Issuer, second: str
     ) -> None:
-        line = ("Authorization", f"Bearer {issuer.token()}")
+        token = issuer.token()
+        lines = [("Authorization", f"Bearer {token}"), ("Authorization", second.format(token=token))]
 
-        response = await http.get("/playlists", headers=[line, line])
+        response = await http.get("/playlists", headers=lines)
 
         assert code_of(response) == (401, "unauthorized")
+        assert response.json()["detail"] == "The request has more than one Authorization field."
         assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
         await assert_no_call_was_made(http)
 

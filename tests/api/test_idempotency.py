@@ -165,6 +165,16 @@ async def test_copies_of_a_request_that_race_take_effect_once(
     assert current["track_tokens"].count("B/1") == (write is APPEND)
 
 
+async def test_copies_that_make_the_same_item_to_the_millisecond_are_told_apart(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.store.playlists._now", lambda: "2026-11-24T09:00:00.000Z")
+
+    answers = await asyncio.gather(*(send(http, CREATE) for _ in range(6)))
+
+    assert sum(not is_replayed(answer) for answer in answers) == 1
+
+
 async def test_copy_that_wrote_between_read_and_write_is_a_replay_not_a_conflict(
     http: httpx2.AsyncClient, created: httpx2.Response, interruptions: Interruptions, other_program: OtherProgram
 ) -> None:

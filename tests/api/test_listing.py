@@ -12,7 +12,7 @@ from app.api.cursors import CURSOR_MAX_LENGTH, cursor_after
 from app.domain.errors import StorageUnavailable, Throttled
 from app.examples import add_examples
 from app.store.playlists import PlaylistRepository
-from tests.api.test_openapi import DOCUMENT
+from tests.api.by_operation import DOCUMENT
 from tests.api.test_playlists import MINE, code_of
 from tests.conftest import Interruptions
 from tests.writers import OtherProgram

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from jsonschema import Draft202012Validator
 
 from app.api.problem_types import PROBLEM_TYPES
 from app.examples import add_examples
@@ -11,22 +12,55 @@ from app.main import create_app
 from app.settings import load_settings
 from app.store.attempts import Attempts
 from app.store.playlists import PlaylistRepository
+from tests.api.by_operation import DOCUMENT, operations, send
 from tests.conftest import Interruptions
 from tests.engines import PROJECT
 
-DOCUMENT: dict[str, Any] = json.loads((PROJECT / "openapi" / "openapi.json").read_text())
-
 
 def request_examples() -> list[Any]:
-    found = []
-    for path, operations in DOCUMENT["paths"].items():
-        for method, operation in operations.items():
-            for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
-                for name, example in content["examples"].items():
-                    found.append(
-                        pytest.param(method, path, media_type, example, id=f"{operation['operationId']} {name}")
-                    )
-    return found
+    return [
+        pytest.param(method, path, media_type, example, id=f"{identifier} {name}")
+        for identifier, (method, path, operation) in operations().items()
+        for media_type, content in operation.get("requestBody", {}).get("content", {}).items()
+        for name, example in content["examples"].items()
+    ]
+
+
+def response_examples() -> list[Any]:
+    return [
+        pytest.param(content["schema"], value, id=f"{identifier} {status} {name}")
+        for identifier, (_, _, operation) in operations().items()
+        for status, response in operation["responses"].items()
+        for content in response.get("content", {}).values()
+        for name, example in (content.get("examples") or {"": {"value": content.get("example")}}).items()
+        if (value := example["value"]) is not None
+    ]
+
+
+def parameter_examples() -> list[Any]:
+    return [
+        pytest.param(identifier, parameter, str(value), id=f"{identifier} {parameter['name']} {value:.10}")
+        for identifier, (_, _, operation) in operations().items()
+        for parameter in operation.get("parameters", [])
+        for schema in [parameter["schema"]]
+        for value in map(str, schema.get("examples", [schema[name] for name in ("example",) if name in schema]))
+    ]
+
+
+def linked(link: dict[str, Any], answer: httpx2.Response) -> tuple[str, dict[str, str], bytes | None]:
+    """The operation, parameters and body of the request that a link makes of an answer."""
+
+    def value_of(expression: str) -> str:
+        if header := expression.removeprefix("$response.header.") * expression.startswith("$response.header."):
+            return answer.headers[header]
+        value = answer.json()
+        for step in expression.removeprefix("$response.body#/").split("/"):
+            value = value[int(step) if step.isdecimal() else step]
+        return str(value)
+
+    resolved = DOCUMENT["components"]["links"][link["$ref"].rpartition("/")[2]]
+    parameters = {name: value_of(expression) for name, expression in resolved["parameters"].items()}
+    return resolved["operationId"], parameters, answer.content if "requestBody" in resolved else None
 
 
 async def test_kept_document_is_the_one_that_is_served(http: httpx2.AsyncClient) -> None:
@@ -103,6 +137,73 @@ async def test_every_example_gets_the_stated_answer_from_the_example_playlists(
     )
 
     assert response.status_code == stated
+
+
+@pytest.mark.parametrize(("schema", "example"), response_examples())
+def test_every_example_of_an_answer_fits_its_schema(schema: dict[str, Any], example: Any) -> None:
+    Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(example)
+
+
+@pytest.mark.parametrize(("operation_id", "parameter", "value"), parameter_examples())
+async def test_every_example_of_a_parameter_is_understood(
+    http: httpx2.AsyncClient,
+    playlists: PlaylistRepository,
+    operation_id: str,
+    parameter: dict[str, Any],
+    value: str,
+) -> None:
+    await add_examples(playlists)
+
+    response = await send(http, operation_id, {parameter["name"]: value})
+
+    # What is not current is a precondition that fails, and understood.
+    expected = {200, 201, 204, 304, 412} if parameter["in"] == "header" else {200, 201, 204}
+    assert response.status_code in expected
+
+
+@pytest.mark.parametrize("name", DOCUMENT["paths"]["/playlists/{playlist_token}"]["get"]["responses"]["200"]["links"])
+async def test_link_from_a_playlist_leads_to_what_is_done_with_that_state(
+    http: httpx2.AsyncClient, playlists: PlaylistRepository, name: str
+) -> None:
+    await add_examples(playlists)
+    _, _, reading = operations()["get_playlist"]
+    read = await http.get("/playlists/PLAYLIST_1")
+
+    response = await send(http, *linked(reading["responses"]["200"]["links"][name], read))
+
+    assert response.status_code == {"read_if_changed": 304, "delete": 204}.get(name, 200)
+
+
+@pytest.mark.parametrize("status", ["409", "412"])
+@pytest.mark.parametrize("name", DOCUMENT["paths"]["/playlists/{playlist_token}"]["patch"]["responses"]["409"]["links"])
+async def test_link_from_a_conflict_leads_to_what_is_done_with_the_current_state(
+    http: httpx2.AsyncClient, playlists: PlaylistRepository, name: str, status: str
+) -> None:
+    await add_examples(playlists)
+    _, _, editing = operations()["edit_playlist"]
+    conflict = await http.patch(
+        "/playlists/PLAYLIST_1",
+        json={"playlist_name": "Mine", **({"playlist_version": 1} if status == "409" else {})},
+        headers={} if status == "409" else {"If-Match": '"1"'},
+    )
+
+    response = await send(http, *linked(editing["responses"][status]["links"][name], conflict))
+
+    assert conflict.status_code == int(status)
+    assert response.status_code == (204 if name == "retry_delete" else 200)
+
+
+@pytest.mark.parametrize("name", DOCUMENT["paths"]["/playlists"]["get"]["responses"]["200"]["links"])
+async def test_link_from_a_page_leads_on(http: httpx2.AsyncClient, playlists: PlaylistRepository, name: str) -> None:
+    await add_examples(playlists)
+    _, _, listing = operations()["list_playlists"]
+    page = await http.get("/playlists", params={"limit": 1})
+
+    response = await send(http, *linked(listing["responses"]["200"]["links"][name], page))
+
+    assert response.status_code == 200
+    assert "PLAYLIST_1" in page.text
+    assert ("PLAYLIST_2" in response.text) == (name == "next_page")
 
 
 async def test_examples_are_added_once(playlists: PlaylistRepository) -> None:

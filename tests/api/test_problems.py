@@ -1,3 +1,4 @@
+import json
 import re
 from typing import Any
 
@@ -9,10 +10,11 @@ from starlette.exceptions import HTTPException
 from app.api.problem_types import PROBLEM_TYPES
 from app.domain import errors
 from app.main import create_app
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 from app.store.items import Condition, Item
 from tests.api.test_playlists import MINE, code_of
 from tests.conftest import Interruptions
+from tests.test_connection import serving
 
 
 async def test_unknown_path_is_a_problem(http: httpx2.AsyncClient) -> None:
@@ -134,6 +136,44 @@ async def test_instance_is_the_path_as_it_was_sent(http: httpx2.AsyncClient) -> 
     response = await http.get("/playlists/a%20b%0A?x=1")
 
     assert response.json()["instance"] == "/playlists/a%20b%0A"
+
+
+EVIL = "\r\nX-Evil: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "headers", "body"),
+    [
+        ("PUT", "/playlists/a%0d%0aX-Evil:%201", {}, MINE),
+        ("PUT", "/playlists/a%E5%98%8D%E5%98%8AX-Evil:1", {}, MINE),
+        ("GET", "/playlists/a%0d%0aX-Evil:%201?x=%0d%0aX-Evil:1", {}, None),
+        ("GET", "/problems/a%0d%0aX-Evil:%201", {}, None),
+        ("GET", "/playlists?cursor=%0d%0aX-Evil:1&limit=%0d%0aX-Evil:1", {}, None),
+        ("PUT", "/playlists/p1", {"X-Request-ID": "a%0d%0aX-Evil:1", "Accept": "%0d%0aX-Evil:1"}, MINE),
+        ("PUT", "/playlists/p1", {"Idempotency-Key": "%0d%0aX-Evil:1"}, MINE),
+        ("PUT", "/playlists/p1", {"If-Match": '"%0d%0aX-Evil:1"'}, MINE),
+        ("PUT", "/playlists/p1", {}, {**MINE, "playlist_name": EVIL}),
+        ("PUT", "/playlists/p1", {}, {**MINE, "track_tokens": [f"a/{EVIL}"]}),
+        ("PUT", "/playlists/p1", {}, {**MINE, EVIL: EVIL}),
+        ("PUT", "/playlists/p1", {}, {**MINE, "playlist_token": EVIL}),
+        ("POST", "/playlists/p1/tracks", {}, {"track_tokens": [f"a/{EVIL}"], "on_duplicate": EVIL}),
+        (f"X-EVIL{'G' * 20}", "/playlists/p1", {}, None),
+    ],
+)
+async def test_nothing_that_a_client_sends_makes_a_header_of_the_answer(
+    settings: Settings, method: str, target: str, headers: dict[str, str], body: Any
+) -> None:
+    content = b"" if body is None else json.dumps(body).encode()
+    fields = {"Host": "x", "Connection": "close", "Content-Type": "application/json", **headers}
+    fields["Content-Length"] = str(len(content))
+    head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+
+    async with serving(create_app(settings)) as served:
+        [answer] = await served.answers(head.encode() + b"\r\n" + content)
+
+    lines = answer.partition(b"\r\n\r\n")[0].lower().split(b"\r\n")
+    assert not [line for line in lines if line.startswith(b"x-evil") or b"\r" in line or b"\n" in line]
+    assert len([line for line in lines if line.startswith(b"content-length")]) == 1
 
 
 @pytest.mark.parametrize(

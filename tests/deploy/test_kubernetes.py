@@ -1,6 +1,7 @@
 """The manifests agree with one another, with the image and with the service's settings."""
 
 import re
+import tomllib
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -71,8 +72,14 @@ def test_grace_period_covers_the_drain_and_the_grace_for_requests_in_flight() ->
     assert "lifecycle" not in CONTAINER
 
 
+def test_image_is_of_the_version_of_the_package() -> None:
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+
+    assert CONTAINER["image"] == f"playlist-service:{version}"
+
+
 def test_every_variable_of_the_service_is_a_setting() -> None:
-    known = {f"PLAYLISTS_{name.upper()}" for name in (*Settings.model_fields, *SETTINGS_TO_COME)}
+    known = {f"PLAYLISTS_{name.upper()}" for name in Settings.model_fields}
 
     assert {name for name in ENVIRONMENT if name.startswith("PLAYLISTS_")} <= known
     assert ENVIRONMENT["PLAYLISTS_TABLE_NAME"] == Settings.model_fields["table_name"].default
