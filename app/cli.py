@@ -215,7 +215,8 @@ class _AnnouncedServer(server.Server):
 def _announce(url: str) -> None:
     patch = f"curl -X PATCH {url}/playlists/PLAYLIST_1 -H 'Content-Type: application/json'"
     print(f"""
-The service is at {url} and its docs page at {url}/docs. Ctrl-C stops it. To try:
+The service is at {url} (a conflict to try with two writers) and its docs page at {url}/docs.
+Ctrl-C stops it. To try:
 
 # rename a playlist
 {patch} -d '{{"playlist_name": "Road Trip"}}'

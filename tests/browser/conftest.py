@@ -91,13 +91,13 @@ Visiting = Callable[..., Visit]
 
 @pytest.fixture
 def visiting(browser: Browser, service: str) -> Iterator[Visiting]:
-    """Opens pages of the service with these options of the browser's; each is checked in the end."""
+    """Opens pages of this service or another, with these options of the browser's; each is checked in the end."""
     visits: list[Visit] = []
 
-    def visit(**options: Any) -> Visit:
+    def visit(url: str = service, **options: Any) -> Visit:
         context = browser.new_context(**options)
         context.set_default_timeout(_PATIENCE_MILLISECONDS)
-        visits.append(Visit(context.new_page(), service))
+        visits.append(Visit(context.new_page(), url))
         return visits[-1]
 
     yield visit

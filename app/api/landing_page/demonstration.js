@@ -298,14 +298,14 @@ function reset() {
 
 byId("start").addEventListener("click", onlyOnce(start));
 byId("finish").addEventListener("click", onlyOnce(finish));
-byId("token-form").addEventListener("submit", (event) => {
-  event.preventDefault();
+byId("token-form").addEventListener("submit", onlyOnce(async () => {
   token = byId("token").value;
   byId("token").value = "";
   byId("token-form").hidden = true;
-  guide("The token is kept. Go on where you were.");
   byId("guide").focus();
-});
+  if (path === null) await start();
+  else guide("The token is taken. Press again what was refused.");
+}));
 addEventListener("pagehide", () => {
   if (path === null) return;
   fetch(path, { method: "DELETE", headers: headers({ "If-Match": "*" }), keepalive: true }).catch(() => {});
