@@ -127,7 +127,8 @@ class Server(uvicorn.Server):
 
     def connection(self) -> Connection:
         """One more connection of this server."""
-        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        kind: type[Connection] = self.config.http_protocol_class  # type: ignore[assignment]
+        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 class _Worker(multiprocess.Process):

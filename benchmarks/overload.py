@@ -3,19 +3,21 @@
 `python -m benchmarks.overload` (`make overload`) runs the service with one worker on a stub of
 DynamoDB that answers from memory, so that the service is what is short. First the peak is found by
 clients that wait for their answers; then requests are offered at a multiple of it by an open loop,
-which does not wait: they come when they come, and latency counts from then. Writes docs/overload.png.
+which does not wait: they come when they come, and latency counts from then. Prints medians of three rounds, and
+draws docs/overload.png.
 """
 
 import asyncio
 import json
 import os
 import random
-import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from multiprocessing import Process
 from pathlib import Path
+from statistics import median, quantiles
 from urllib.parse import urlsplit
 
 from app.store.embedded import free_port, point_sdk_at
@@ -24,6 +26,7 @@ from tests.servers import running_playlists, without
 FACTORS = (0.5, 1.0, 1.5, 2.0, 3.0)
 SECONDS = 8
 PEAK_SECONDS = 4
+ROUNDS = 3
 CLOSED_LOOP_CLIENTS = 32
 CONNECTIONS = 4_000
 # An answer later than this is none: its client has given up.
@@ -69,7 +72,7 @@ class Outcome:
     def percentile(self, percent: int) -> float:
         if len(self.latencies) < 2:
             return float("nan")
-        return statistics.quantiles(self.latencies, n=100)[percent - 1]
+        return quantiles(self.latencies, n=100)[percent - 1]
 
 
 class Connection(asyncio.Protocol):
@@ -204,30 +207,28 @@ def stub() -> Iterator[str]:
 
 
 def main() -> None:
+    stages: dict[tuple[str, float], list[Outcome]] = {(name, factor): [] for name in LIMITS for factor in FACTORS}
     with stub() as endpoint_url:
         point_sdk_at(endpoint_url, os.environ)
         os.environ |= {"PLAYLISTS_AUTH": "none", "PLAYLISTS_SKIP_TABLE_CHECK": "true", "PLAYLISTS_DRAIN_SECONDS": "0"}
-        outcomes: dict[str, list[Outcome]] = {name: [] for name in LIMITS}
-        print("| bound | peak | offered | goodput | p50 | p99 | refused | lost |\n|---|---|---|---|---|---|---|---|")
-        for factor in FACTORS:
-            for name, limit in LIMITS.items():
-                # On a service of its own, so that none inherits what another left behind; and beside a peak of its own,
-                # because a machine is not equally fast all the time.
-                with running_playlists("serve", environment=without(PLAYLISTS_MAX_REQUESTS_IN_FLIGHT=limit)) as served:
-                    peak = asyncio.run(Load(served.url).peak())
-                    outcome = asyncio.run(Load(served.url).offer(peak, factor))
-                outcomes[name].append(outcome)
-                milliseconds = [1_000 * outcome.percentile(percent) for percent in (50, 99)]
-                print(
-                    f"| {name} | {peak:.0f}/s | {factor:g} x | {outcome.goodput:.0%} of the peak "
-                    f"| {milliseconds[0]:.0f} ms | {milliseconds[1]:.0f} ms "
-                    f"| {outcome.refused / outcome.sent:.0%} | {outcome.lost / outcome.sent:.0%} |",
-                    flush=True,
-                )
-    draw(outcomes)
+        for turn, factor, name in product(range(ROUNDS), FACTORS, LIMITS):
+            # On a service of its own, so that none inherits what another left behind; and beside a peak of its own,
+            # because a machine is not equally fast all the time.
+            environment = without(PLAYLISTS_MAX_REQUESTS_IN_FLIGHT=LIMITS[name])
+            with running_playlists("serve", environment=environment) as served:
+                outcome = asyncio.run(Load(served.url).offer(asyncio.run(Load(served.url).peak()), factor))
+            stages[name, factor].append(outcome)
+            print(f"round {turn + 1}: {name}, {factor:g} x {outcome.peak:.0f}/s: {outcome.goodput:.0%}", flush=True)
+    print("\n| bound | offered | goodput | p50 | p99 | refused | lost |\n|---|---|---|---|---|---|---|")
+    for (name, factor), outcomes in stages.items():
+        refused, lost = (median(getattr(one, what) / one.sent for one in outcomes) for what in ("refused", "lost"))
+        p50, p99 = (1_000 * median(one.percentile(percent) for one in outcomes) for percent in (50, 99))
+        goodput = median(one.goodput for one in outcomes)
+        print(f"| {name} | {factor:g} x | {goodput:.0%} | {p50:.0f} ms | {p99:.0f} ms | {refused:.0%} | {lost:.0%} |")
+    draw(stages)
 
 
-def draw(outcomes: dict[str, list[Outcome]]) -> None:
+def draw(stages: dict[tuple[str, float], list[Outcome]]) -> None:
     """Goodput and latency over what is offered, both as docs/overload.png."""
     import matplotlib
 
@@ -235,9 +236,12 @@ def draw(outcomes: dict[str, list[Outcome]]) -> None:
     from matplotlib import pyplot
 
     figure, (goodput, latency) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for name, stages in outcomes.items():
-        goodput.plot(FACTORS, [stage.goodput for stage in stages], marker="o", label=name)
-        latency.plot(FACTORS, [1_000 * stage.percentile(99) for stage in stages], marker="o", label=name)
+    for name in LIMITS:
+        lines = [stages[name, factor] for factor in FACTORS]
+        goodput.plot(FACTORS, [median(one.goodput for one in line) for line in lines], marker="o", label=name)
+        latency.plot(
+            FACTORS, [1_000 * median(one.percentile(99) for one in line) for line in lines], marker="o", label=name
+        )
     goodput.set(
         title=f"Answered in {IN_TIME_SECONDS:g} s", xlabel="offered / peak", ylabel="goodput / peak", ylim=(0, 1.2)
     )

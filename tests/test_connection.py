@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 
 from app.connection import Connection
 from app.drain import Drain
@@ -456,6 +457,21 @@ async def test_connection_that_is_made_while_the_listener_closes_may_send_one_re
 
     assert status_of(answer) == 200
     assert b"connection: close" in answer
+
+
+async def test_connections_are_accepted_many_in_a_turn_of_the_loop() -> None:
+    async def accepted() -> int:
+        async with serving(Recorder()) as served:
+            clients = [socket.create_connection(served.address) for _ in range(50)]
+            for _ in range(5):
+                await asyncio.sleep(0)
+            number = len(served.server.server_state.connections)
+            for client in clients:
+                client.close()
+            return number
+
+    # The loop that it serves on; the tests' own accepts all that there are.
+    assert await asyncio.to_thread(uvloop.run, accepted()) == 50
 
 
 async def test_answers_close_their_connection_once_the_drain_has_begun(served: Served, recorder: Recorder) -> None:
