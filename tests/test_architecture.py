@@ -2,10 +2,14 @@
 
 import ast
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
+from app.api import listing, operations, playlists, plays, tracks
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import CODES
 from app.domain import errors
@@ -57,3 +61,22 @@ def test_the_tree_of_errors_is_drawn_in_full() -> None:
     drawing = errors.__doc__ or ""
 
     assert all(error.__name__ in drawing for error in CODES)
+
+
+def test_no_dependency_of_a_route_runs_in_a_thread() -> None:
+    """FastAPI runs those that are not async in threads, which takes longer than what they do."""
+
+    def is_async(call: object) -> bool:
+        return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+
+    def all_of(dependant: Dependant) -> Iterator[Dependant]:
+        yield from dependant.dependencies
+        for dependency in dependant.dependencies:
+            yield from all_of(dependency)
+
+    routers = (listing.router, operations.router, playlists.router, plays.router, tracks.router)
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    found = [dependency for route in routes for dependency in all_of(route.dependant)]
+
+    assert len(found) > len(routes)
+    assert not [dependency.call for dependency in found if not is_async(dependency.call)]

@@ -1,4 +1,7 @@
-"""What the routes get from a request besides its body."""
+"""What the routes get from a request besides its body.
+
+All async, also what awaits nothing: FastAPI runs the rest in threads, which costs more than they do.
+"""
 
 from typing import Annotated
 
@@ -25,17 +28,17 @@ _IdempotencyKeyField = Annotated[
 PlaylistToken = Annotated[str, Path(description="The playlist's token.", json_schema_extra={"example": "PLAYLIST_1"})]
 
 
-def _repository(request: Request) -> PlaylistRepository:
+async def _repository(request: Request) -> PlaylistRepository:
     playlists: PlaylistRepository = request.state.playlists
     return playlists
 
 
-def _counters(request: Request) -> PlayCounters:
+async def _counters(request: Request) -> PlayCounters:
     counters: PlayCounters = request.state.counters
     return counters
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 
@@ -58,7 +61,7 @@ def _entity_tags(request: Request, field_name: str) -> EntityTags | None:
         ) from error
 
 
-def _preconditions(
+async def _preconditions(
     request: Request,
     if_match: Annotated[
         _EntityTagsField,
@@ -79,7 +82,7 @@ def _preconditions(
     )
 
 
-def _logical_write(
+async def _logical_write(
     request: Request,
     caller: RequestCaller,
     content: RequestContent,

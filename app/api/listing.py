@@ -26,7 +26,7 @@ class PageWanted:
     after: str | None
 
 
-def _page_wanted(request: Request, caller: RequestCaller) -> PageWanted:
+async def _page_wanted(request: Request, caller: RequestCaller) -> PageWanted:
     limits = request.query_params.getlist("limit") or [str(PAGE_LIMIT_DEFAULT)]
     cursors = request.query_params.getlist("cursor")
     limit = int(limits[0]) if len(limits) == 1 and re.fullmatch("[0-9]{1,3}", limits[0]) else 0

@@ -18,7 +18,7 @@ router = APIRouter(tags=["operations"])
 _NOT_READY = ("draining", "storage-unavailable", "authentication-unavailable", "internal-error")
 
 
-def _readiness(request: Request) -> Readiness:
+async def _readiness(request: Request) -> Readiness:
     drain: Drain = request.state.drain
     if drain.has_begun:
         raise RequestRefused("draining", "The process is about to end: send requests elsewhere.", headers=RETRY_AFTER)
