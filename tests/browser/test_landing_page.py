@@ -239,6 +239,14 @@ def test_state_of_the_service_is_shown(visit: Visit) -> None:
     expect(page.get_by_text("Not ready: Title of storage-unavailable")).to_be_visible()
 
 
+def test_service_that_is_throttled_is_shown_as_such(visit: Visit) -> None:
+    visit.page.route("**/readyz", lambda route: route.fulfill(json={"status": "degraded"}))
+
+    page = visit.open("/")
+
+    expect(page.get_by_text("Ready, but DynamoDB throttles")).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_keeps_anybody_from_using_it(visiting: Visiting, scheme: str) -> None:
     visit = visiting(color_scheme=scheme, reduced_motion="reduce")

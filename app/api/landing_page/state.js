@@ -12,8 +12,10 @@ async function look() {
   if (document.hidden) return;
   try {
     const answer = await fetch("/readyz", { cache: "no-store" });
-    if (answer.ok) show("ready", "Ready: this service and its table answer");
-    else show("failing", `Not ready: ${(await answer.json()).title}`);
+    const { status, title } = await answer.json();
+    if (!answer.ok) show("failing", `Not ready: ${title}`);
+    else if (status === "degraded") show("failing", "Ready, but DynamoDB throttles: some requests are refused");
+    else show("ready", "Ready: this service and its table answer");
   } catch {
     show("failing", "The service does not answer");
   }
