@@ -15,7 +15,7 @@ GOOD = {"X-Request-ID": "x", "Content-Type": "application/problem+json", "Retry-
 
 def answer(status: int, headers: dict[str, str], **members: Any) -> httpx2.Response:
     responses = DOCUMENT["paths"]["/readyz"]["get"]["responses"]
-    example = responses["503"]["content"]["application/problem+json"]["examples"]["throttled"]["value"]
+    example = responses["503"]["content"]["application/problem+json"]["examples"]["storage-unavailable"]["value"]
     problem = {**example, **members}
     request = httpx2.Request("GET", "http://playlists.test/readyz")
     return httpx2.Response(status, headers=headers, json=problem, request=request)
@@ -24,21 +24,21 @@ def answer(status: int, headers: dict[str, str], **members: Any) -> httpx2.Respo
 async def test_declared_answer_passes_and_is_remembered_as_the_document_names_it() -> None:
     contract = Contract(DOCUMENT)
 
-    await contract(answer(503, GOOD, code="throttled"))
+    await contract(answer(503, GOOD, code="storage-unavailable"))
 
-    assert "get_readiness 503 throttled" in contract.seen & declared_answers(DOCUMENT)
+    assert "get_readiness 503 storage-unavailable" in contract.seen & declared_answers(DOCUMENT)
 
 
 @pytest.mark.parametrize(
     ("deviation", "found"),
     [
-        (answer(418, GOOD, code="throttled"), "418"),
-        (answer(503, {**GOOD, "X-Other": "1"}, code="throttled"), "x-other"),
-        (answer(503, {**GOOD, "Content-Type": "text/html"}, code="throttled"), "text/html"),
-        (answer(503, {"X-Request-ID": "x", "Content-Type": GOOD["Content-Type"]}, code="throttled"), "Retry-After"),
+        (answer(418, GOOD, code="storage-unavailable"), "418"),
+        (answer(503, {**GOOD, "X-Other": "1"}, code="storage-unavailable"), "x-other"),
+        (answer(503, {**GOOD, "Content-Type": "text/html"}, code="storage-unavailable"), "text/html"),
+        (answer(503, {"X-Request-ID": "x", "Content-Type": GOOD["Content-Type"]}, code="storage-unavailable"), "Retry-After"),
         (answer(503, GOOD, code="internal-error"), "internal-error"),
-        (answer(503, GOOD, code="throttled", title="Slow down"), "Slow down"),
-        (answer(503, GOOD, code="throttled", limit=3), "limit"),
+        (answer(503, GOOD, code="storage-unavailable", title="Slow down"), "Slow down"),
+        (answer(503, GOOD, code="storage-unavailable", limit=3), "limit"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
