@@ -35,7 +35,10 @@ async def test_declared_answer_passes_and_is_remembered_as_the_document_names_it
         (answer(418, GOOD, code="storage-unavailable"), "418"),
         (answer(503, {**GOOD, "X-Other": "1"}, code="storage-unavailable"), "x-other"),
         (answer(503, {**GOOD, "Content-Type": "text/html"}, code="storage-unavailable"), "text/html"),
-        (answer(503, {"X-Request-ID": "x", "Content-Type": GOOD["Content-Type"]}, code="storage-unavailable"), "Retry-After"),
+        (
+            answer(503, {"X-Request-ID": "x", "Content-Type": GOOD["Content-Type"]}, code="storage-unavailable"),
+            "Retry-After",
+        ),
         (answer(503, GOOD, code="internal-error"), "internal-error"),
         (answer(503, GOOD, code="storage-unavailable", title="Slow down"), "Slow down"),
         (answer(503, GOOD, code="storage-unavailable", limit=3), "limit"),
