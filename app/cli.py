@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -70,12 +70,7 @@ def dev(port: Port = 8080) -> None:
     _exit_on(signal.SIGTERM)
     # A terminal that is closed; uvicorn knows SIGTERM only, and ends what is under way before it leaves.
     signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    engine: AbstractContextManager[str | None] = running_engine()
-    if any(os.environ.get(name) for name in _ENDPOINT_VARIABLES):
-        engine = nullcontext()
-    with engine as endpoint_url:
-        if endpoint_url is not None:
-            point_sdk_at(endpoint_url, os.environ)
+    with _configured_or_embedded_dynamodb():
         asyncio.run(_prepare(settings))
         config = server.configuration(
             partial(create_app, settings), settings, host="127.0.0.1", port=port, readable_logs=True
@@ -183,8 +178,7 @@ def race(
     with ExitStack() as running:
         each_done = running.enter_context(shown_progress(renames))
         if url is None:
-            if not any(os.environ.get(name) for name in _ENDPOINT_VARIABLES):
-                point_sdk_at(running.enter_context(running_engine()), os.environ)
+            running.enter_context(_configured_or_embedded_dynamodb())
             asyncio.run(_create(load_settings(auth="none")))
         if naive:
             running_race = _race_naively(writers=writers, renames=renames, each_done=each_done)
@@ -225,6 +219,17 @@ Ctrl-C stops it. To try:
 # read it
 curl -i {url}/playlists/PLAYLIST_1
 """, flush=True)  # fmt: skip
+
+
+@contextmanager
+def _configured_or_embedded_dynamodb() -> Iterator[None]:
+    """Let the SDK talk to the endpoint that the environment names, else to an engine that runs for the block."""
+    if any(os.environ.get(name) for name in _ENDPOINT_VARIABLES):
+        yield
+        return
+    with running_engine() as endpoint_url:
+        point_sdk_at(endpoint_url, os.environ)
+        yield
 
 
 async def _prepare(settings: Settings) -> None:

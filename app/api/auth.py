@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 
 from fastapi import Request, Security
 from fastapi.openapi.models import HTTPBearer
@@ -96,12 +95,14 @@ async def _grant(tokens: AccessTokens, lines: Sequence[str]) -> Grant:
 
 def readiness_checks(tokens: AccessTokens | None) -> Sequence[Callable[[], None]]:
     """What has to be there before requests can be let in: the issuer's keys, where there is authentication."""
+    if tokens is None:
+        return ()
 
-    def check_keys(tokens: AccessTokens) -> None:
+    def check_keys() -> None:
         if not tokens.keys.are_there:
             raise _unavailable()
 
-    return () if tokens is None else (partial(check_keys, tokens),)
+    return (check_keys,)
 
 
 def _unavailable() -> RequestRefused:

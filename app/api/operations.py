@@ -15,6 +15,9 @@ from app.store.readiness import Readiness
 
 router = APIRouter(tags=["operations"])
 
+# By machines, and often: served whatever the load is, and not logged while all is well.
+ASKED_BY_MACHINES = frozenset(("/livez", "/readyz", "/metrics"))
+
 _NOT_READY = ("draining", "storage-unavailable", "authentication-unavailable", "internal-error")
 
 

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
+from app.api.operations import ASKED_BY_MACHINES
 from app.api.problems import RETRY_AFTER, RequestRefused, problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_EXEMPT = frozenset(("/livez", "/readyz", "/metrics"))
 _DETAIL = "The service is serving as many requests as it can. Nothing was written: retry later."
 
 
@@ -26,7 +26,7 @@ class OverloadMiddleware:
         self._in_flight = 0
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http" or scope["path"] in _EXEMPT:
+        if scope["type"] != "http" or scope["path"] in ASKED_BY_MACHINES:
             await self._app(scope, receive, send)
             return
         if self._in_flight >= self._limit:

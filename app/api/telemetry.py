@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
+from app.api.operations import ASKED_BY_MACHINES
 from app.api.problem_types import PROBLEM_TYPES
 from app.metrics import Metrics
 from app.store.ledger import opened_ledger
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 # Of other methods there is no end, and each would be a time series.
 _METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
-_ASKED_BY_MACHINES = {"/livez", "/readyz", "/metrics"}
 _REPLAYED = (b"idempotency-replayed", b"true")
 
 _log = logging.getLogger("app.access")
@@ -69,7 +69,7 @@ class TelemetryMiddleware:
             self._metrics.count_problem(code)
         if is_replay:
             self._metrics.count_replay()
-        level = logging.DEBUG if route in _ASKED_BY_MACHINES and status == 200 else logging.INFO
+        level = logging.DEBUG if route in ASKED_BY_MACHINES and status == 200 else logging.INFO
         if not _log.isEnabledFor(level):
             return
         milliseconds = round(seconds * 1000, 1)

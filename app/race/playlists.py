@@ -219,7 +219,8 @@ def running_service() -> Iterator[str]:
         # A session of its own, so that Ctrl-C ends the race first and its playlist is deleted.
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "app", "serve", "--port", str(port)],
-            env=os.environ | {"PLAYLISTS_AUTH": "none"},
+            # No load balancer looks at it, so there is nobody to drain for.
+            env=os.environ | {"PLAYLISTS_AUTH": "none", "PLAYLISTS_DRAIN_SECONDS": "0"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

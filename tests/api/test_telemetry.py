@@ -4,11 +4,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from app.domain.errors import OutcomeUnknown
 from app.store.items import Condition, Item
 from tests.conftest import Interruptions
+from tests.test_metrics import sum_of
 from tests.writers import OtherProgram
 
 NAME, TOKEN, KEY = "Secret Name", "secret-token", "secret-key"
@@ -17,9 +17,7 @@ TEMPLATE = "/playlists/{playlist_token}"
 
 async def counted(http: httpx2.AsyncClient, name: str, **labels: str) -> float:
     """What /metrics says of one series; 0 where it has none."""
-    exposition = (await http.get("/metrics")).text
-    samples = [sample for family in text_string_to_metric_families(exposition) for sample in family.samples]
-    return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
+    return sum_of((await http.get("/metrics")).text, name, **labels)
 
 
 async def create(http: httpx2.AsyncClient, path: str = "/playlists/p1") -> None:
