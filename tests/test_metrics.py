@@ -1,7 +1,9 @@
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import httpx2
 from prometheus_client import Counter
@@ -33,7 +35,7 @@ def wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_workers_count_together_also_what_one_counted_that_was_killed(
+def test_workers_count_together_also_what_those_counted_that_were_killed(
     playlists: PlaylistRepository, table_name: str
 ) -> None:
     environment = without(PLAYLISTS_TABLE_NAME=table_name)
@@ -41,13 +43,19 @@ def test_workers_count_together_also_what_one_counted_that_was_killed(
 
         def metrics() -> str:
             # A connection of its own, for any of the workers to take.
-            return httpx2.get(f"{served.url}/metrics").text
+            return httpx2.get(f"{served.url}/metrics", timeout=30).text
 
         for _ in range(40):
             httpx2.get(f"{served.url}/playlists/p1")
         before = served.workers()
-        os.kill(before[0], signal.SIGKILL)
-        wait_until(lambda: len(served.workers()) == 2 and served.workers() != before)
+        address = urlsplit(served.url)
+        with socket.create_connection((address.hostname, address.port)) as unfinished:
+            unfinished.sendall(b"PUT /playlists/p1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n")
+            unfinished.sendall(b"Content-Type: application/json\r\n\r\n")
+            wait_until(lambda: sum_of(metrics(), "playlists_http_requests_in_flight") == 2)
+            for worker in before:
+                os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: len(served.workers()) == 2 and not set(served.workers()) & set(before))
 
         after = [metrics() for _ in range(10)]
 
