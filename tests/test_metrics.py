@@ -29,7 +29,8 @@ def sum_of(exposition: str, name: str, **labels: str) -> float:
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    # A worker that is killed while uvicorn waits for its sign of life is missed 30 seconds later.
+    deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.05)
