@@ -56,7 +56,7 @@ def create_app(settings: Settings, *, drain: Drain | None = None) -> FastAPI:
         pattern = settings.track_token_pattern
         with tracing.of_calls():
             async with (
-                open_client(settings) as client,
+                open_client(settings, is_traced=tracing.is_wanted()) as client,
                 opened_access_tokens(settings, on_refresh=metrics.count_key_refresh) as access_tokens,
             ):
                 attempts = Attempts(settings)

@@ -16,11 +16,12 @@ from app.store.attempts import Attempts
 from app.store.client import open_client, open_patient_client
 from app.store.dynamodb import DynamoDBTable
 from app.store.embedded import point_sdk_at
-from app.store.items import Condition, Item
+from app.store.items import Condition
 from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
 from app.store.readiness import Readiness
 from app.store.table import create_table
+from app.store.values import Item
 from tests.contract import Contract
 from tests.engines import engine
 from tests.issuer import Issuer
@@ -141,7 +142,7 @@ async def http(
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """An HTTP client of the service, in this process; each answer is held against the OpenAPI document."""
     # One of its own takes 50 ms to open.
-    monkeypatch.setattr("app.main.open_client", lambda _: nullcontext(client))
+    monkeypatch.setattr("app.main.open_client", lambda *_, **__: nullcontext(client))
     app = create_app(settings)
     async with app.router.lifespan_context(app) as state:
         assert state is not None

@@ -139,9 +139,11 @@ def stand_in(answer: Answer) -> Iterator[str]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             status, body = answer(self.headers["X-Amz-Target"].partition(".")[2])
+            content = json.dumps(body).encode()
             self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
+            self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             pass

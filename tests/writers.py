@@ -1,12 +1,14 @@
 """Who writes the table in these tests: a caller of ours, and another program past the service, synchronously."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import boto3
 from botocore.config import Config
 
 from app.domain.access import Caller
-from app.store.items import Item
+
+# As boto3 has it.
+Item: TypeAlias = dict[str, dict[str, Any]]
 
 _KNOWN = ("partition_key", "sort_key", "playlist_name", "playlist_version", "track_tokens")
 

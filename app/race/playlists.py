@@ -19,7 +19,8 @@ import aiohttp
 
 from app.race.chain import Outcome, State
 from app.store.embedded import free_port
-from app.store.items import Item, StoredPlaylist
+from app.store.items import StoredPlaylist
+from app.store.values import Item, number, string, string_list
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
@@ -146,7 +147,7 @@ class NaivePlaylist:
         item = await self._read()
         base = self._state(item)
         version = base.version + 1
-        changed = {**item, "playlist_name": {"S": name}, "playlist_version": {"N": str(version)}}
+        changed = {**item, "playlist_name": string(name), "playlist_version": number(version)}
         await self._client.put_item(TableName=self._table_name, Item=changed)
         return Answer(Outcome.ACKNOWLEDGED, base, State(version, "", name))
 
@@ -154,7 +155,7 @@ class NaivePlaylist:
         return None
 
     async def _read(self) -> Item:
-        key = {"partition_key": {"S": self.token}, "sort_key": {"S": "INFO_"}}
+        key: Any = {"partition_key": string(self.token), "sort_key": string("INFO_")}
         item: Item = (await self._client.get_item(TableName=self._table_name, Key=key))["Item"]  # type: ignore[assignment]
         return item
 
@@ -196,18 +197,18 @@ async def naive_playlist(client: "DynamoDBClient", table_name: str) -> AsyncIter
     """A playlist for naive writers alone, which is deleted at the end."""
     token = f"naive-race-{secrets.token_hex(8)}"
     first = {
-        "partition_key": {"S": token},
-        "sort_key": {"S": "INFO_"},
-        "playlist_name": {"S": "Race"},
-        "playlist_version": {"N": "1"},
-        "track_tokens": {"L": []},
+        "partition_key": string(token),
+        "sort_key": string("INFO_"),
+        "playlist_name": string("Race"),
+        "playlist_version": number(1),
+        "track_tokens": string_list(()),
     }
-    await client.put_item(TableName=table_name, Item=first)  # type: ignore[arg-type]
+    await client.put_item(TableName=table_name, Item=first)
     try:
         yield NaivePlaylist(client, table_name, token)
     finally:
         key = {name: first[name] for name in ("partition_key", "sort_key")}
-        await client.delete_item(TableName=table_name, Key=key)  # type: ignore[arg-type]
+        await client.delete_item(TableName=table_name, Key=key)
 
 
 @contextmanager

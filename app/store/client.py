@@ -1,8 +1,10 @@
-"""The one DynamoDB client of a process."""
+"""The one DynamoDB client of a process.
 
-import json
+Whichever way a call goes, attribute values go in and out as their JSON text (app/store/values.py).
+"""
+
 import os
-import zlib
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -10,78 +12,105 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import aioboto3
+import msgspec
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
-from botocore.exceptions import BotoCoreError
+from botocore.httpsession import get_cert_path
 
 from app.settings import Settings
+from app.store.integrity import check_integrity
+from app.store.values import decoded, encoded_item
+from app.store.wire.short_cut import ShortCut
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
 
 
-class CorruptAnswer(BotoCoreError):  # type: ignore[misc]
-    """An answer that was damaged on its way; botocore would take it for one without content."""
-
-    fmt = "{event} does not have the content that was sent"
-
-
-def open_client(settings: Settings) -> "AbstractAsyncContextManager[DynamoDBClient]":
+def open_client(settings: Settings, *, is_traced: bool = False) -> "AbstractAsyncContextManager[DynamoDBClient]":
     """The client that requests are served with; its first use costs about 140 ms, so make one only.
 
     The SDK makes single attempts: its retries would hide whether an earlier attempt had been applied.
+    `is_traced`: its calls are to be seen by what traces the SDK's, so they go the SDK's way.
     """
-    return _open(
-        AioConfig(
-            http_session_cls=_NoRedirects,
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            connect_timeout=settings.connect_timeout_seconds,
-            read_timeout=settings.read_timeout_seconds,
-            max_pool_connections=settings.max_connections,
-        )
+    config = AioConfig(
+        http_session_cls=_HttpSession,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=settings.connect_timeout_seconds,
+        read_timeout=settings.read_timeout_seconds,
+        max_pool_connections=settings.max_connections,
     )
+    return _open(config, takes_short_cut=settings.client == "short-cut" and not is_traced)
 
 
 def open_patient_client() -> "AbstractAsyncContextManager[DynamoDBClient]":
     """A client for making and checking the table: no request waits for it, and its calls may be repeated."""
-    return _open(AioConfig(retries={"mode": "standard"}, connect_timeout=5, read_timeout=10))
+    config = AioConfig(http_session_cls=_HttpSession, retries={"mode": "standard"}, connect_timeout=5, read_timeout=10)
+    return _open(config, takes_short_cut=False)
 
 
-class _NoRedirects(AIOHTTPSession):  # type: ignore[misc]
-    """DynamoDB never redirects: a write that went where a proxy sends it would be made elsewhere, and told as made."""
+class _HttpSession(AIOHTTPSession):  # type: ignore[misc]
+    """What aiobotocore sends with, but that it follows no redirects and knows whom it talks to.
+
+    DynamoDB never redirects: a write that went where a proxy sends it would be made elsewhere, and told as
+    made. aiobotocore takes its TLS context from botocore, which leaves the server's name to urllib3 to
+    check; aiohttp leaves it to the context.
+    """
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         session = await super()._get_session(proxy_url)
         return SimpleNamespace(request=partial(session.request, allow_redirects=False))
 
+    def _get_ssl_context(self) -> ssl.SSLContext:
+        context: ssl.SSLContext = super()._get_ssl_context()
+        context.check_hostname = True
+        return context
+
+    def verifying_context(self) -> ssl.SSLContext:
+        """The TLS context of connections without a proxy: AWS_CA_BUNDLE and its like decide whom it trusts."""
+        context = self._get_ssl_context()
+        if self._cert_file:
+            context.load_cert_chain(self._cert_file, self._key_file)
+        context.load_verify_locations(get_cert_path(self._verify))
+        return context
+
 
 @asynccontextmanager
-async def _open(config: AioConfig) -> "AsyncIterator[DynamoDBClient]":
+async def _open(config: AioConfig, *, takes_short_cut: bool) -> "AsyncIterator[DynamoDBClient]":
     # Endpoint, credentials and profiles come from AWS's own configuration.
     # botocore knows AWS_DEFAULT_REGION only; every other AWS SDK reads AWS_REGION first.
     session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    if takes_short_cut:
+        # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/events.html#extensibility-guide
+        session._session.register("creating-client-class.dynamodb", _put_short_cut_first)
     async with session.client("dynamodb", config=config) as client:
         client.meta.events.register("before-parse.dynamodb", _check_integrity)
+        client.meta.events.register("provide-client-params.dynamodb", _with_values_decoded)
+        client.meta.events.register("after-call.dynamodb", _encode_values)
         yield client
 
 
+def _put_short_cut_first(base_classes: list[type], **_: Any) -> None:
+    base_classes.insert(0, ShortCut)
+
+
 def _check_integrity(response_dict: dict[str, Any], event_name: str, **_: Any) -> None:
-    """Hold an answer against its checksum, which botocore leaves to the retries that are off here.
-
-    Without it (an engine or a proxy that sends none) the content has to be a JSON object at least:
-    botocore reads other content as an answer with nothing in it, so a write would seem to be made
-    and a read would find no item; and a refusal that DynamoDB did not write proves nothing.
-    """
-    status, body = response_dict["status_code"], response_dict["body"]
     checksum = response_dict["headers"].get("x-amz-crc32")
-    intact = _is_answer(body) if checksum is None else checksum == str(zlib.crc32(body))
-    if not intact or 200 < status < 400:
-        raise CorruptAnswer(event=event_name)
+    check_integrity(event_name, response_dict["status_code"], checksum, response_dict["body"])
 
 
-def _is_answer(body: bytes) -> bool:
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return False
-    return isinstance(answer, dict) and isinstance(answer.get("Item", {}), dict)
+def _with_values_decoded(params: Any, **_: Any) -> Any:
+    if isinstance(params, msgspec.Raw):
+        return decoded(params)
+    if isinstance(params, dict):
+        return {name: _with_values_decoded(value) for name, value in params.items()}
+    if isinstance(params, list):
+        return [_with_values_decoded(element) for element in params]
+    return params
+
+
+def _encode_values(parsed: dict[str, Any], **_: Any) -> None:
+    for member in ("Attributes", "Item", "LastEvaluatedKey"):
+        if parsed.get(member):
+            parsed[member] = encoded_item(parsed[member])
+    if parsed.get("Items"):
+        parsed["Items"] = [encoded_item(item) for item in parsed["Items"]]

@@ -7,7 +7,6 @@ StorageUnavailable say that it was not, OutcomeUnknown that nobody here knows.
 import hashlib
 import time
 from collections.abc import Awaitable, Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict, TypeVar
 
 from aiohttp import ClientConnectorError
@@ -38,11 +37,11 @@ from app.store.items import (
     ITEM_SIZE_LIMIT,
     NO_SUCH_ITEM,
     PARTITION_KEY_SIZE_LIMIT,
-    AttributeValue,
     Condition,
-    Item,
 )
 from app.store.ledger import Call, ledger
+from app.store.values import AttributeValue, Item, number, number_of, string
+from app.store.wire.connections import ConnectionNotMade
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
@@ -260,10 +259,9 @@ class DynamoDBTable:
             _raise_write_failure(error)
 
 
-def whole_number(attribute: AttributeValue | None) -> int:
+def whole_number(value: AttributeValue | None) -> int:
     """The integer part of a number; 0 where there is none, or none that is a number."""
-    number = (attribute or {}).get("N")
-    return 0 if number is None else int(Decimal(number))
+    return int(number_of(value) or 0)
 
 
 class _Capacity(TypedDict):
@@ -271,7 +269,7 @@ class _Capacity(TypedDict):
 
 
 _CAPACITY_TOLD: _Capacity = {"ReturnConsumedCapacity": "TOTAL"}
-_ADD_ONE: Any = {"UpdateExpression": "ADD #number :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
+_ADD_ONE: Any = {"UpdateExpression": "ADD #number :one", "ExpressionAttributeValues": {":one": number(1)}}
 
 
 async def _recorded(operation: str, call: Awaitable[Answer], *, written: bool = True) -> Answer:
@@ -316,8 +314,8 @@ def _is_failed_condition(error: ClientError) -> bool:
     )
 
 
-def _key(partition_key: str, sort_key: str) -> dict[str, AttributeValue]:
-    return {"partition_key": {"S": partition_key}, "sort_key": {"S": sort_key}}
+def _key(partition_key: str, sort_key: str) -> Any:
+    return {"partition_key": string(partition_key), "sort_key": string(sort_key)}
 
 
 def _conditioned(condition: Condition) -> dict[str, Any]:
@@ -396,7 +394,7 @@ def _never_sent(error: Exception) -> bool:
 
     aiobotocore raises EndpointConnectionError for a reset in mid-flight too; the error inside tells.
     """
-    if isinstance(error, (ConnectTimeoutError, *CREDENTIALS_ERRORS)):
+    if isinstance(error, (ConnectionNotMade, ConnectTimeoutError, *CREDENTIALS_ERRORS)):
         return True
     return isinstance(error, BotoCoreError) and isinstance(error.kwargs.get("error"), ClientConnectorError)
 

@@ -6,15 +6,23 @@ service would not have written, until a change replaces them (of tracks that can
 """
 
 import re
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
 
 from app.domain.playlist import PLAYLIST_SIZE_LIMIT, VERSION_CEILING, Playlist, PlaylistContent, PlaylistSummary
-
-# One key, the type descriptor, and the value: {"S": "text"}, {"L": [{"N": "1"}]}.
-AttributeValue: TypeAlias = dict[str, Any]
-Item: TypeAlias = dict[str, AttributeValue]
+from app.store.values import (
+    AttributeValue,
+    Item,
+    are_equal,
+    elements_of,
+    item_size,
+    item_size_bound,
+    number,
+    number_of,
+    string,
+    string_list,
+    string_of,
+    strings_of,
+)
 
 PLAYLIST_SORT_KEY = "INFO_"
 PLAYS_SORT_KEY = "PLAYS_"
@@ -65,15 +73,15 @@ class StoredPlaylist:
         """The item of a new playlist, at version 1."""
         return cls.from_item(
             {
-                "partition_key": {"S": playlist_token},
-                "sort_key": {"S": PLAYLIST_SORT_KEY},
-                "playlist_name": {"S": content.playlist_name},
-                "playlist_version": {"N": "1"},
-                "track_tokens": _string_list(content.track_tokens),
-                "recent_writes": _string_list((write_token,)),
-                "playlist_owner": {"S": playlist_owner},
-                "created_at": {"S": written_at},
-                "updated_at": {"S": written_at},
+                "partition_key": string(playlist_token),
+                "sort_key": string(PLAYLIST_SORT_KEY),
+                "playlist_name": string(content.playlist_name),
+                "playlist_version": number(1),
+                "track_tokens": string_list(content.track_tokens),
+                "recent_writes": string_list((write_token,)),
+                "playlist_owner": string(playlist_owner),
+                "created_at": string(written_at),
+                "updated_at": string(written_at),
             }
         )
 
@@ -84,32 +92,45 @@ class StoredPlaylist:
         """
         if self.playlist.playlist_version is None:
             raise ValueError("an item without a usable version has no next one")
+        playlist_version = self.playlist.playlist_version + 1
         item = dict(self.item)
-        item["playlist_version"] = {"N": str(self.playlist.playlist_version + 1)}
+        item["playlist_version"] = number(playlist_version)
         if changed.playlist_name != self.playlist.playlist_name:
-            item["playlist_name"] = {"S": changed.playlist_name}
+            item["playlist_name"] = string(changed.playlist_name)
         if changed.track_tokens != self.playlist.track_tokens:
-            item["track_tokens"] = _string_list(changed.track_tokens)
-        item["updated_at"] = {"S": written_at}
+            item["track_tokens"] = string_list(changed.track_tokens)
+        item["updated_at"] = string(written_at)
         window = (write_token, *self.recent_writes)[:RECENT_WRITES_KEPT]
-        item["recent_writes"] = _string_list(window)
-        spare = ITEM_SIZE_LIMIT - item_size(item)
-        while spare < 0 and len(window) > 1:
-            spare += 1 + len(window[-1].encode())
-            window = window[:-1]
-        item["recent_writes"] = _string_list(window)
-        return StoredPlaylist.from_item(item)
+        item["recent_writes"] = string_list(window)
+        if item_size_bound(item) > ITEM_SIZE_LIMIT:
+            spare = ITEM_SIZE_LIMIT - item_size(item)
+            while spare < 0 and len(window) > 1:
+                spare += 1 + len(window[-1].encode())
+                window = window[:-1]
+            item["recent_writes"] = string_list(window)
+        playlist = replace(
+            self.playlist,
+            playlist_name=changed.playlist_name,
+            playlist_version=playlist_version,
+            track_tokens=changed.track_tokens,
+            updated_at=written_at,
+            write_token=write_token,
+        )
+        return StoredPlaylist(item, playlist)
 
     @property
     def recent_writes(self) -> tuple[str, ...]:
         """The tokens of the last writes of this service, newest first."""
-        return _strings(self.item.get("recent_writes"))
+        return strings_of(self.item.get("recent_writes"))
 
     @property
     def shows_all_tracks(self) -> bool:
         """Whether the tracks that were read are all that the item holds of them."""
         tracks = self.item.get("track_tokens")
-        return tracks is None or ("L" in tracks and len(tracks["L"]) == len(self.playlist.track_tokens))
+        if tracks is None:
+            return True
+        elements = elements_of(tracks)
+        return elements is not None and len(elements) == len(self.playlist.track_tokens)
 
     @property
     def names_a_write(self) -> bool:
@@ -122,7 +143,7 @@ class StoredPlaylist:
         The version alone would hold again after a delete and a re-creation at the same version,
         so the newest write token has to be the same too.
         """
-        values: Item = {":read_version": self.item["playlist_version"]}
+        values = {":read_version": self.item["playlist_version"]}
         head = _head(self.item.get("recent_writes"))
         if head is None:
             newest = "attribute_not_exists(recent_writes[0])"
@@ -133,8 +154,14 @@ class StoredPlaylist:
 
     def is_state_of(self, other: "StoredPlaylist") -> bool:
         """Whether a write conditioned on one would still be made on the other."""
-        return self.item.get("playlist_version") == other.item.get("playlist_version") and (
-            _head(self.item.get("recent_writes")) == _head(other.item.get("recent_writes"))
+        return are_equal(self.item.get("playlist_version"), other.item.get("playlist_version")) and (
+            are_equal(_head(self.item.get("recent_writes")), _head(other.item.get("recent_writes")))
+        )
+
+    def holds_same_as(self, other: "StoredPlaylist") -> bool:
+        """Whether the two items are equal in each attribute."""
+        return self.item.keys() == other.item.keys() and (
+            all(are_equal(value, other.item[name]) for name, value in self.item.items())
         )
 
     def rules_out_write_from(self, read: "StoredPlaylist") -> bool:
@@ -163,116 +190,73 @@ class StoredPlaylist:
         return created_at is not None and created_at == other.playlist.created_at
 
     @property
-    def size(self) -> int:
-        """Bytes that DynamoDB counts for the item."""
-        return item_size(self.item)
+    def excess_size(self) -> int | None:
+        """Bytes that DynamoDB counts for the item, if it takes no item of that size."""
+        if item_size_bound(self.item) <= ITEM_SIZE_LIMIT:
+            return None
+        size = item_size(self.item)
+        return size if size > ITEM_SIZE_LIMIT else None
 
 
 def owned_by(playlist_owner: str) -> Condition:
     """Of the owner index: everything with this owner."""
-    return Condition("playlist_owner = :playlist_owner", {":playlist_owner": {"S": playlist_owner}})
+    return Condition("playlist_owner = :playlist_owner", {":playlist_owner": string(playlist_owner)})
 
 
 def owner_index_key(playlist_owner: str, playlist_token: str) -> Item:
     """The whole key of a playlist in the owner index."""
     return {
-        "playlist_owner": {"S": playlist_owner},
-        "partition_key": {"S": playlist_token},
-        "sort_key": {"S": PLAYLIST_SORT_KEY},
+        "playlist_owner": string(playlist_owner),
+        "partition_key": string(playlist_token),
+        "sort_key": string(PLAYLIST_SORT_KEY),
     }
 
 
 def is_playlist(item: Item) -> bool:
-    return item["sort_key"] == {"S": PLAYLIST_SORT_KEY}
+    return string_of(item["sort_key"]) == PLAYLIST_SORT_KEY
 
 
 def read_summary(item: Item) -> PlaylistSummary:
     """Read what the owner index has of a playlist, whatever other programs made of it."""
     return PlaylistSummary(
-        playlist_token=item["partition_key"]["S"],
-        playlist_name=_string(item.get("playlist_name")) or "",
+        playlist_token=_key_part(item["partition_key"]),
+        playlist_name=string_of(item.get("playlist_name")) or "",
         playlist_version=_version(item.get("playlist_version")),
-        playlist_owner=item["playlist_owner"]["S"],
-        created_at=_string(item.get("created_at")),
-        updated_at=_string(item.get("updated_at")),
+        playlist_owner=_key_part(item["playlist_owner"]),
+        created_at=string_of(item.get("created_at")),
+        updated_at=string_of(item.get("updated_at")),
     )
 
 
-def item_size(item: Item) -> int:
-    """Bytes by DynamoDB's rule; numbers without their leading and trailing zeros.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
-    """
-    return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
-
-
-def _value_size(attribute: AttributeValue) -> int:
-    [(kind, value)] = attribute.items()
-    match kind:
-        case "S":
-            return len(value.encode())
-        case "N":
-            return _number_size(value)
-        case "B":
-            return len(value)
-        case "L":
-            return 3 + sum(1 + _value_size(element) for element in value)
-        case "M":
-            return 3 + sum(1 + len(name.encode()) + _value_size(element) for name, element in value.items())
-        case "SS":
-            return sum(len(element.encode()) for element in value)
-        case "NS":
-            return sum(_number_size(element) for element in value)
-        case "BS":
-            return sum(len(element) for element in value)
-        case _:  # NULL and BOOL
-            return 1
-
-
-def _number_size(number: str) -> int:
-    digits = len(number.lstrip("-").replace(".", "").strip("0"))
-    return 1 + (digits + 1) // 2 + number.startswith("-")
-
-
 def _read_playlist(item: Item) -> Playlist:
-    head = _head(item.get("recent_writes"))
-    write_token = None if head is None else head.get("S")
+    write_token = string_of(_head(item.get("recent_writes")))
     return Playlist(
-        playlist_token=item["partition_key"]["S"],
-        playlist_name=_string(item.get("playlist_name")) or "",
+        playlist_token=_key_part(item["partition_key"]),
+        playlist_name=string_of(item.get("playlist_name")) or "",
         playlist_version=_version(item.get("playlist_version")),
-        track_tokens=_strings(item.get("track_tokens")),
-        playlist_owner=_string(item.get("playlist_owner")),
-        created_at=_string(item.get("created_at")),
-        updated_at=_string(item.get("updated_at")),
+        track_tokens=strings_of(item.get("track_tokens")),
+        playlist_owner=string_of(item.get("playlist_owner")),
+        created_at=string_of(item.get("created_at")),
+        updated_at=string_of(item.get("updated_at")),
         write_token=write_token if write_token and _NAMEABLE_WRITE.fullmatch(write_token) else None,
     )
 
 
-def _version(attribute: AttributeValue | None) -> int | None:
-    try:
-        number = Decimal((attribute or {}).get("N", ""))
-    except (InvalidOperation, TypeError):
+def _key_part(value: AttributeValue) -> str:
+    part = string_of(value)
+    assert part is not None  # The table's schema has keys that are strings.
+    return part
+
+
+def _version(value: AttributeValue | None) -> int | None:
+    version = number_of(value)
+    if version is None or version != version.to_integral_value():
         return None
-    if number != number.to_integral_value() or not -VERSION_CEILING <= number < VERSION_CEILING:
+    if not -VERSION_CEILING <= version < VERSION_CEILING:
         return None
-    return int(number)
+    return int(version)
 
 
-def _string(attribute: AttributeValue | None) -> str | None:
-    return None if attribute is None else attribute.get("S")
-
-
-def _strings(attribute: AttributeValue | None) -> tuple[str, ...]:
-    if attribute is None:
-        return ()
-    return tuple(element["S"] for element in attribute.get("L", ()) if "S" in element)
-
-
-def _head(attribute: AttributeValue | None) -> AttributeValue | None:
-    elements = () if attribute is None else attribute.get("L", ())
-    return elements[0] if elements else None
-
-
-def _string_list(strings: tuple[str, ...]) -> AttributeValue:
-    return {"L": [{"S": string} for string in strings]}
+def _head(value: AttributeValue | None) -> AttributeValue | None:
+    elements = elements_of(value) or (None,)
+    return elements[0]

@@ -30,7 +30,6 @@ from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
 from app.store.attempts import Attempts, Deadline
 from app.store.dynamodb import DynamoDBTable
 from app.store.items import (
-    Item,
     StoredPlaylist,
     is_playlist,
     owned_by,
@@ -41,6 +40,7 @@ from app.store.ledger import ledger
 from app.store.plays import PlayCounters
 from app.store.reads import load_playlist
 from app.store.table import OWNER_INDEX
+from app.store.values import Item
 from app.store.writes import ConditionalWrites, WriteLost, Written
 
 # Items of the owner index that are read at once to get past those that are no playlists.

@@ -23,9 +23,9 @@ from app.store.items import (
     PLAYLIST_SORT_KEY,
     PLAYS_SORT_KEY,
     Condition,
-    Item,
 )
 from app.store.reads import load_playlist
+from app.store.values import Item
 
 _READ_THE_COUNT = "Read the count."
 

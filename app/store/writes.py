@@ -13,8 +13,9 @@ from app.domain.idempotency import LogicalWrite
 from app.domain.playlist import Playlist
 from app.store.attempts import Attempts, Deadline
 from app.store.dynamodb import ConditionFailed, DynamoDBTable
-from app.store.items import ITEM_SIZE_LIMIT, NO_SUCH_ITEM, PLAYLIST_SORT_KEY, Item, StoredPlaylist
+from app.store.items import ITEM_SIZE_LIMIT, NO_SUCH_ITEM, PLAYLIST_SORT_KEY, StoredPlaylist
 from app.store.ledger import ledger
+from app.store.values import Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class ConditionalWrites:
         Raises WriteLost only if the item is known never to have been put, OutcomeUnknown if
         neither is known.
         """
-        if successor.size > ITEM_SIZE_LIMIT:
-            raise PlaylistTooLarge(size=successor.size, limit=ITEM_SIZE_LIMIT)
+        if (size := successor.excess_size) is not None:
+            raise PlaylistTooLarge(size=size, limit=ITEM_SIZE_LIMIT)
         condition = NO_SUCH_ITEM if read is None else read.still_current()
         failed = await self._made_or_met(
             lambda: self._table.put_item(successor.item, condition),
@@ -67,7 +68,7 @@ class ConditionalWrites:
             return Written(successor.playlist)
         met, uncertain = failed
         if met is not None and write.is_among(met.recent_writes):
-            if not write.is_keyed or (uncertain and met.item == successor.item):
+            if not write.is_keyed or (uncertain and met.holds_same_as(successor)):
                 ledger().own_writes_recovered += uncertain
                 return Written(successor.playlist)
             # It may be another copy of the request that wrote, from another base than ours.

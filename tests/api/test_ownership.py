@@ -6,12 +6,11 @@ import httpx2
 import pytest
 
 from app.settings import Settings
-from app.store.items import Item
 from tests.api.test_other_writers import OPERATIONS, Request
 from tests.api.test_playlists import MINE, code_of
 from tests.conftest import Interruptions
 from tests.issuer import Issuer
-from tests.writers import OtherProgram
+from tests.writers import Item, OtherProgram
 
 WRITES = {name: request for name, request in OPERATIONS.items() if name != "play"}
 each_write = pytest.mark.parametrize("operation", WRITES)

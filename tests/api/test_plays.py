@@ -8,10 +8,12 @@ import httpx2
 import pytest
 
 from app.store.dynamodb import NoTransactions
-from app.store.items import Condition, Item
+from app.store.items import Condition
+from app.store.values import Item
 from tests.api.test_playlists import MINE, code_of
 from tests.conftest import Interruptions
 from tests.engines import is_dynamodb_local
+from tests.writers import Item as PlainItem
 from tests.writers import OtherProgram
 
 PLAYS = "/playlists/p1/plays"
@@ -135,7 +137,7 @@ class TestRivals:
         interruptions: Interruptions,
         other_program: OtherProgram,
         monkeypatch: pytest.MonkeyPatch,
-        left: Item,
+        left: PlainItem,
         read: str,
     ) -> None:
         if left:

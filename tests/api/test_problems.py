@@ -11,7 +11,8 @@ from app.api.problem_types import PROBLEM_TYPES
 from app.domain import errors
 from app.main import create_app
 from app.settings import Settings, load_settings
-from app.store.items import Condition, Item
+from app.store.items import Condition
+from app.store.values import Item
 from tests.api.test_playlists import MINE, code_of
 from tests.conftest import Interruptions
 from tests.test_connection import serving

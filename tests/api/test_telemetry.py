@@ -6,7 +6,8 @@ import httpx2
 import pytest
 
 from app.domain.errors import OutcomeUnknown
-from app.store.items import Condition, Item
+from app.store.items import Condition
+from app.store.values import Item
 from tests.conftest import Interruptions
 from tests.test_metrics import sum_of
 from tests.writers import OtherProgram

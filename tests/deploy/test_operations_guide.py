@@ -9,6 +9,7 @@ from app.api.problem_types import PROBLEM_TYPES
 from app.domain.playlist import PlaylistContent
 from app.settings import Settings
 from app.store.items import RECENT_WRITES_KEPT, StoredPlaylist
+from app.store.values import item_size
 from tests.engines import PROJECT
 
 GUIDE = (PROJECT / "docs/operations.md").read_text()
@@ -47,7 +48,7 @@ def playlist_of(tracks: int) -> StoredPlaylist:
 
 @pytest.mark.parametrize("tracks", [0, 20, 100, 1_000, 10_000])
 def test_capacity_units_are_those_of_dynamodbs_rules(tracks: int) -> None:
-    size = playlist_of(tracks).size
+    size = item_size(playlist_of(tracks).item)
     read, write = -(-size // READ_UNIT), -(-size // WRITE_UNIT)
 
     row = f"| {tracks:,} | {size:,} | {read} | {write} | {ITEM_WRITE_UNITS_A_SECOND // write:,} |"

@@ -23,10 +23,9 @@ from app.settings import Settings
 from app.store.attempts import Attempts
 from app.store.client import open_client
 from app.store.dynamodb import DynamoDBTable
-from app.store.items import Item
 from app.store.playlists import PlaylistRepository
 from tests.faults.proxy import APPLIED_AND_LOST, NOT_APPLIED_AND_UNKNOWN, Fault, FaultProxy, Script
-from tests.writers import ME, OtherProgram
+from tests.writers import ME, Item, OtherProgram
 
 MINE = PlaylistContent("Mine", ("A/1",))
 LOST = pytest.mark.parametrize("fault", APPLIED_AND_LOST, ids=lambda fault: fault.name)

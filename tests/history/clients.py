@@ -13,8 +13,9 @@ import httpx2
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.api.schemas import playlist_members
-from app.store.items import Item, StoredPlaylist
-from tests.writers import OtherProgram
+from app.store.items import StoredPlaylist
+from app.store.values import encoded_item
+from tests.writers import Item, OtherProgram
 
 # The first are never deleted, so their histories are long; the last of them is written by another
 # program too. The passing one is made and deleted all the time.
@@ -187,7 +188,7 @@ class OtherProgramClient:
                 self.events.remove(event)
         event.returned = time.monotonic_ns()
         if item is not None:
-            playlist = StoredPlaylist.from_item(item).playlist
+            playlist = StoredPlaylist.from_item(encoded_item(item)).playlist
             event.status = 200
             event.seen = _seen(playlist_members(playlist), playlist.entity_tag or "")
 

@@ -74,9 +74,9 @@ MUTANTS = (
         _PUT,
         """\
             lambda: self._table.put_item(
-                {**successor.item, "recent_writes": {
-                    "L": [{"S": LogicalWrite.unkeyed().token}, *successor.item["recent_writes"]["L"][1:]]
-                }},
+                {**successor.item, "recent_writes": string_list(
+                    (LogicalWrite.unkeyed().token, *successor.recent_writes[1:])
+                )},
                 condition,
             ),
 """,

@@ -25,10 +25,17 @@ from app.store.client import open_client
 from app.store.dynamodb import ConditionFailed, DynamoDBTable, NotANumber, NoTransactions
 from app.store.embedded import free_port
 from app.store.items import NO_SUCH_ITEM, owned_by
+from app.store.values import decoded, encoded_item
 
 WRONG_OPERAND = "An operand in the update expression has an incorrect data type"
-ITEM = {"partition_key": {"S": "p1"}, "sort_key": {"S": "INFO_"}}
+PLAIN_ITEM = {"partition_key": {"S": "p1"}, "sort_key": {"S": "INFO_"}}
+ITEM = encoded_item(PLAIN_ITEM)
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(params=["short-cut", "standard"], autouse=True)
+def _client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAYLISTS_CLIENT", request.param)
 
 
 def answering(status: int, body: Any, checksum: int | None = None) -> Answer:
@@ -199,17 +206,18 @@ async def test_dynamodbs_own_refusal_of_the_size_is_too_large(endpoint_url: str)
 
 
 async def test_failed_condition_carries_the_item_in_the_way(endpoint_url: str) -> None:
-    body = {"__type": "x#ConditionalCheckFailedException", "message": "", "Item": ITEM}
+    body = {"__type": "x#ConditionalCheckFailedException", "message": "", "Item": PLAIN_ITEM}
 
     async with table_behind(answering(400, body)) as table:
         with pytest.raises(ConditionFailed) as failure:
             await table.put_item(ITEM, NO_SUCH_ITEM)
 
-    assert failure.value.item == ITEM
+    assert failure.value.item is not None
+    assert decoded(failure.value.item["partition_key"]) == {"S": "p1"}
 
 
 async def test_answer_with_the_right_checksum_is_taken(endpoint_url: str) -> None:
-    body = json.dumps({"Item": ITEM})
+    body = json.dumps({"Item": PLAIN_ITEM}, separators=(",", ":"))
 
     async with table_behind(answering(200, body, checksum=zlib.crc32(body.encode()))) as table:
         assert await table.get_item("p1", "INFO_") == ITEM

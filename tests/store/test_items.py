@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.playlist import PlaylistContent
-from app.store.items import ITEM_SIZE_LIMIT, RECENT_WRITES_KEPT, Item, StoredPlaylist, item_size
+from app.store.items import ITEM_SIZE_LIMIT, RECENT_WRITES_KEPT, StoredPlaylist
+from app.store.values import Item, encoded, encoded_item, item_size, number, string, string_list
 
 WRITE = {"write_token": "new_write_token_", "written_at": "2026-11-24T09:00:00.000Z"}
 
@@ -19,7 +20,7 @@ def an_item(**attributes: Any) -> Item:
         "track_tokens": {"L": [{"S": "A/1"}]},
         **attributes,
     }
-    return {name: value for name, value in item.items() if value is not None}
+    return encoded_item({name: value for name, value in item.items() if value is not None})
 
 
 def test_item_of_another_program_is_read_without_our_attributes() -> None:
@@ -84,10 +85,10 @@ def test_write_replaces_what_changed_and_keeps_everything_else_as_it_was() -> No
 
     assert item == {
         **stored.item,
-        "playlist_name": {"S": "Ours"},
-        "playlist_version": {"N": "8"},
-        "recent_writes": {"L": [{"S": WRITE["write_token"]}]},
-        "updated_at": {"S": WRITE["written_at"]},
+        "playlist_name": string("Ours"),
+        "playlist_version": number(8),
+        "recent_writes": string_list([WRITE["write_token"]]),
+        "updated_at": string(WRITE["written_at"]),
     }
 
 
@@ -104,12 +105,13 @@ def test_window_shrinks_where_space_is_tight() -> None:
     tokens = [f"token{n:011}" for n in range(RECENT_WRITES_KEPT)]
     item = an_item(recent_writes={"L": [{"S": token} for token in tokens]}, updated_at={"S": WRITE["written_at"]})
     # Five tokens of 17 bytes have to go.
-    item["padding"] = {"S": "x" * (ITEM_SIZE_LIMIT - item_size(item) - len("padding") + 5 * 17)}
+    item["padding"] = string("x" * (ITEM_SIZE_LIMIT - item_size(item) - len("padding") + 5 * 17))
     stored = StoredPlaylist.from_item(item)
 
     followed = stored.followed_by(stored.playlist, **WRITE)
 
-    assert followed.size == ITEM_SIZE_LIMIT
+    assert item_size(followed.item) == ITEM_SIZE_LIMIT
+    assert followed.excess_size is None
     assert followed.recent_writes == (WRITE["write_token"], *tokens[:10])
 
 
@@ -119,7 +121,7 @@ def test_window_keeps_the_own_token_however_tight_space_is() -> None:
     followed = stored.followed_by(stored.playlist, **WRITE)
 
     assert followed.recent_writes == (WRITE["write_token"],)
-    assert followed.size > ITEM_SIZE_LIMIT
+    assert followed.excess_size == item_size(followed.item) > ITEM_SIZE_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -142,20 +144,20 @@ def test_window_keeps_the_own_token_however_tight_space_is() -> None:
     ],
 )
 def test_item_size_follows_the_rule_of_dynamodb(value: Any, size: int) -> None:
-    assert item_size({"name": value}) == len("name") + size
+    assert item_size({"name": encoded(value)}) == len("name") + size
 
 
 def test_new_item_has_the_documented_form() -> None:
     stored = StoredPlaylist.created("p1", PlaylistContent("Mine", ("A/1",)), playlist_owner="me", **WRITE)
 
     assert stored.item == {
-        "partition_key": {"S": "p1"},
-        "sort_key": {"S": "INFO_"},
-        "playlist_name": {"S": "Mine"},
-        "playlist_version": {"N": "1"},
-        "track_tokens": {"L": [{"S": "A/1"}]},
-        "recent_writes": {"L": [{"S": WRITE["write_token"]}]},
-        "playlist_owner": {"S": "me"},
-        "created_at": {"S": WRITE["written_at"]},
-        "updated_at": {"S": WRITE["written_at"]},
+        "partition_key": string("p1"),
+        "sort_key": string("INFO_"),
+        "playlist_name": string("Mine"),
+        "playlist_version": number(1),
+        "track_tokens": string_list(["A/1"]),
+        "recent_writes": string_list([WRITE["write_token"]]),
+        "playlist_owner": string("me"),
+        "created_at": string(WRITE["written_at"]),
+        "updated_at": string(WRITE["written_at"]),
     }

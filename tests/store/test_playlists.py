@@ -20,8 +20,9 @@ from app.domain.errors import (
 )
 from app.domain.playlist import Playlist, PlaylistContent
 from app.domain.preconditions import EntityTags, Preconditions
-from app.store.items import ITEM_SIZE_LIMIT, item_size
+from app.store.items import ITEM_SIZE_LIMIT
 from app.store.playlists import PlaylistRepository
+from app.store.values import encoded_item, item_size
 from tests.writers import ME, OtherProgram
 
 MINE = PlaylistContent("Mine", ("A/1", "A/2"))
@@ -388,7 +389,7 @@ async def test_item_of_exactly_the_limit_is_written_and_one_byte_more_is_refused
     item = other_program.read("p1")
     assert item is not None
     # Room for one element of the track list, and none for a second token in the window.
-    room = ITEM_SIZE_LIMIT - item_size(item) - len("padding") - 1 - len("A/1")
+    room = ITEM_SIZE_LIMIT - item_size(encoded_item(item)) - len("padding") - 1 - len("A/1")
     other_program.put({**item, "padding": {"S": "x" * room}})
 
     updated = (await playlists.update("p1", lambda playlist: playlist.with_tracks(("A/1",)), caller=ME)).playlist
@@ -397,7 +398,7 @@ async def test_item_of_exactly_the_limit_is_written_and_one_byte_more_is_refused
 
     stored = other_program.read("p1")
     assert stored is not None
-    assert item_size(stored) == ITEM_SIZE_LIMIT
+    assert item_size(encoded_item(stored)) == ITEM_SIZE_LIMIT
     assert updated.entity_tag != created.entity_tag
     assert len(stored["recent_writes"]["L"]) == 1
 

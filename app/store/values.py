@@ -1,0 +1,180 @@
+"""DynamoDB's attribute values, as the JSON text that they travel in.
+
+Most of what is read goes back unread in a PutItem, and most of a large item is one list of strings.
+So an item is not taken apart: each value stays the text that came, to the byte, and is decoded where
+somebody asks for it.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html
+"""
+
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeAlias
+
+import msgspec
+
+# One key, the type descriptor, and the value: {"S":"text"}, {"L":[{"N":"1"}]}.
+AttributeValue: TypeAlias = msgspec.Raw
+Item: TypeAlias = dict[str, AttributeValue]
+
+# A list of strings, as DynamoDB writes it. Without a backslash in it, each quote begins or ends a string.
+_LIST_HEAD, _LIST_SEPARATOR, _LIST_TAIL = b'{"L":[{"S":"', b'"},{"S":"', b'"}]}'
+_QUOTES_OF_LIST, _QUOTES_OF_STRING = 2, 4
+
+
+class _String(msgspec.Struct):
+    S: str
+
+
+class _Number(msgspec.Struct):
+    N: str
+
+
+class _List(msgspec.Struct):
+    L: list[msgspec.Raw]
+
+
+_encode = msgspec.json.Encoder().encode
+_string_in = msgspec.json.Decoder(_String).decode
+_number_in = msgspec.json.Decoder(_Number).decode
+_list_in = msgspec.json.Decoder(_List).decode
+_plain_in = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def encoded(value: dict[str, Any]) -> AttributeValue:
+    """A value in the form that the SDK's documentation shows: {"S": "text"}, {"B": b"bytes"}."""
+    return msgspec.Raw(_encode(value))
+
+
+def decoded(value: AttributeValue) -> dict[str, Any]:
+    """The same, the other way."""
+    return _with_bytes(_plain_in(value))
+
+
+def encoded_item(item: Mapping[str, Any]) -> Item:
+    """An item in the SDK's form as one of values in their JSON text."""
+    return {name: encoded(value) for name, value in item.items()}
+
+
+def string(text: str) -> AttributeValue:
+    return encoded({"S": text})
+
+
+def number(integer: int) -> AttributeValue:
+    return encoded({"N": str(integer)})
+
+
+def string_list(strings: Sequence[str]) -> AttributeValue:
+    """A list of strings, in order."""
+    text = _encode(strings)
+    if not strings or b"\\" in text:
+        return encoded({"L": [{"S": string} for string in strings]})
+    return msgspec.Raw(_LIST_HEAD + text[2:-2].replace(b'","', _LIST_SEPARATOR) + _LIST_TAIL)
+
+
+def string_of(value: AttributeValue | None) -> str | None:
+    """The string; None where there is none, or a value of another kind."""
+    if value is None:
+        return None
+    try:
+        return _string_in(value).S
+    except msgspec.ValidationError:
+        return None
+
+
+def number_of(value: AttributeValue | None) -> Decimal | None:
+    """The number, in full; None where there is none, or a value of another kind."""
+    if value is None:
+        return None
+    try:
+        return Decimal(_number_in(value).N)
+    except (msgspec.ValidationError, InvalidOperation):
+        return None
+
+
+def elements_of(value: AttributeValue | None) -> list[AttributeValue] | None:
+    """The elements of a list; None where there is none, or a value of another kind."""
+    if value is None:
+        return None
+    try:
+        return _list_in(value).L
+    except msgspec.ValidationError:
+        return None
+
+
+def strings_of(value: AttributeValue | None) -> tuple[str, ...]:
+    """The strings of a list; elements of other kinds are left out."""
+    if value is None:
+        return ()
+    text = bytes(value)
+    if text.startswith(_LIST_HEAD) and text.endswith(_LIST_TAIL) and b"\\" not in text:
+        strings = text[len(_LIST_HEAD) : -len(_LIST_TAIL)].decode().split(_LIST_SEPARATOR.decode())
+        # With elements of other kinds there are more quotes than these strings have.
+        if text.count(b'"') == _QUOTES_OF_LIST + _QUOTES_OF_STRING * len(strings):
+            return tuple(strings)
+    elements = elements_of(value) or ()
+    return tuple(string for element in elements if (string := string_of(element)) is not None)
+
+
+def are_equal(one: AttributeValue | None, other: AttributeValue | None) -> bool:
+    """Whether both are the same value, however it is written (JSON has several ways), or both are none."""
+    if one is None or other is None or one == other:
+        return one is other or one == other
+    return decoded(one) == decoded(other)
+
+
+def item_size(item: Item) -> int:
+    """Bytes by DynamoDB's rule; numbers without their leading and trailing zeros.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    return sum(len(name.encode()) + _value_size(decoded(value)) for name, value in item.items())
+
+
+def item_size_bound(item: Item) -> int:
+    """At least the bytes that DynamoDB counts, found without decoding: no value takes less as JSON."""
+    return sum(len(name.encode()) + len(value) for name, value in item.items())
+
+
+def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
+    [(kind, content)] = value.items()
+    match kind:
+        case "B":
+            return {kind: b64decode(content)}
+        case "BS":
+            return {kind: [b64decode(element) for element in content]}
+        case "L":
+            return {kind: [_with_bytes(element) for element in content]}
+        case "M":
+            return {kind: {name: _with_bytes(element) for name, element in content.items()}}
+        case _:
+            return value
+
+
+def _value_size(value: dict[str, Any]) -> int:
+    [(kind, content)] = value.items()
+    match kind:
+        case "S":
+            return len(content.encode())
+        case "N":
+            return _number_size(content)
+        case "B":
+            return len(content)
+        case "L":
+            return 3 + sum(1 + _value_size(element) for element in content)
+        case "M":
+            return 3 + sum(1 + len(name.encode()) + _value_size(element) for name, element in content.items())
+        case "SS":
+            return sum(len(element.encode()) for element in content)
+        case "NS":
+            return sum(_number_size(element) for element in content)
+        case "BS":
+            return sum(len(element) for element in content)
+        case _:  # NULL and BOOL
+            return 1
+
+
+def _number_size(number: str) -> int:
+    digits = len(number.lstrip("-").replace(".", "").strip("0"))
+    return 1 + (digits + 1) // 2 + number.startswith("-")
