@@ -19,15 +19,18 @@ from app.domain.errors import (
     EditConflict,
     InvalidPlaylistToken,
     OutcomeUnknown,
+    PlaylistError,
     PlaylistExists,
     PlaylistNotFound,
     StorageUnavailable,
+    Throttled,
     UnwritableItem,
 )
 from app.domain.idempotency import LogicalWrite
 from app.domain.playlist import Playlist, PlaylistContent, PlaylistPage, playlist_token_fault
 from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
 from app.store.attempts import Attempts, Deadline
+from app.store.bases import Bases
 from app.store.dynamodb import DynamoDBTable
 from app.store.items import (
     StoredPlaylist,
@@ -59,7 +62,9 @@ class PlaylistRepository:
     another request.
     """
 
-    def __init__(self, table: DynamoDBTable, attempts: Attempts) -> None:
+    def __init__(self, table: DynamoDBTable, attempts: Attempts, *, bases: Bases | None = None) -> None:
+        """`bases` keeps what writes may start from without a read; without it, each write reads."""
+        self._bases = bases or Bases(0)
         self._table = table
         self._attempts = attempts
         self._writes = ConditionalWrites(table, attempts)
@@ -123,6 +128,8 @@ class PlaylistRepository:
     ) -> Written:
         """Read, apply `change`, write back only if nobody wrote in between; return the new state.
 
+        The read is saved where the state that was seen last is still the current one.
+
         `change` is pure and sets name and tracks; what else it sets is not written. If it sets
         what is there already, nothing is written. Raises PlaylistNotFound, what
         `preconditions` raise, EditConflict (a blind retry would overwrite what the caller has not
@@ -171,6 +178,7 @@ class PlaylistRepository:
         Raises PlaylistNotFound, what `preconditions` raise, EditConflict, UnwritableItem.
         """
         deadline = self._writing_deadline()
+        self._bases.forget(playlist_token)
         try:
             await self._delete(playlist_token, caller, preconditions, deadline)
         except PlaylistNotFound:
@@ -202,7 +210,13 @@ class PlaylistRepository:
         return self._attempts.deadline()
 
     async def _load(self, playlist_token: str, deadline: Deadline) -> StoredPlaylist:
-        return await load_playlist(self._table, self._attempts, playlist_token, deadline)
+        try:
+            stored = await load_playlist(self._table, self._attempts, playlist_token, deadline)
+        except PlaylistNotFound:
+            self._bases.forget(playlist_token)
+            raise
+        self._bases.keep(stored)
+        return stored
 
     async def _update(
         self,
@@ -215,35 +229,64 @@ class PlaylistRepository:
         *,
         commutes: bool = False,
     ) -> Written:
-        # Read.
-        stored = await self._load(playlist_token, deadline)
+        # Read, or start from what was seen last.
+        if (base := self._bases.get(playlist_token)) is not None:
+            outcome = await self._written_from(base, change, caller, preconditions, write, deadline)
+            if isinstance(outcome, Written):
+                return outcome
+            stored = outcome
+        else:
+            stored = await self._load(playlist_token, deadline)
         for attempt in itertools.count(1):
-            caller.check_may_write(stored.playlist)
-            if write.is_among(stored.recent_writes):
-                break
-            preconditions.check(stored.playlist)
             # Modify.
-            changed = change(stored.playlist)
-            if changed.has_content_of(stored.playlist):
-                return Written(stored.playlist)
-            if not stored.playlist.has_next_version:
-                raise UnwritableItem(current=stored.playlist)
-            if changed.track_tokens != stored.playlist.track_tokens and not stored.shows_all_tracks:
-                raise UnwritableItem(
-                    current=stored.playlist,
-                    fault="track_tokens holds what is no string, and that would be lost",
-                )
+            successor = _changed(stored, change, caller, preconditions, write)
+            if isinstance(successor, Written):
+                return successor
             # Write.
-            successor = stored.followed_by(changed, write_token=write.token, written_at=_now())
             try:
-                return await self._writes.put(successor, read=stored, write=write, deadline=deadline)
+                written = await self._writes.put(successor, read=stored, write=write, deadline=deadline)
             except WriteLost as lost:
                 if lost.met is None or not commutes or not await self._attempts.may_append_again(attempt, deadline):
                     raise _conflict(lost, read=stored.playlist, caller=caller, preconditions=preconditions) from lost
                 # Read: the failed condition has brought what the others left.
                 stored = lost.met
                 ledger().appends_rebased += 1
-        return Written(stored.playlist, is_repeat=True)
+            else:
+                self._bases.keep(successor)
+                return written
+        raise AssertionError("unreachable")
+
+    async def _written_from(
+        self,
+        base: StoredPlaylist,
+        change: Callable[[Playlist], Playlist],
+        caller: Caller,
+        preconditions: Preconditions,
+        write: LogicalWrite,
+        deadline: Deadline,
+    ) -> Written | StoredPlaylist:
+        """Write without a read, or else return the current state.
+
+        A base may lead to a conditional write only: that there is nothing to write, or what speaks
+        against it, may hold of the base alone.
+        """
+        playlist_token = base.playlist.playlist_token
+        try:
+            successor = _changed(base, change, caller, preconditions, write)
+            if isinstance(successor, StoredPlaylist):
+                written = await self._writes.put(successor, read=base, write=write, deadline=deadline)
+                self._bases.keep(successor)
+                return written
+        except WriteLost as lost:
+            self._bases.shun(playlist_token)
+            if lost.met is None:
+                raise PlaylistNotFound(playlist_token) from lost
+            return lost.met
+        except (OutcomeUnknown, StorageUnavailable, Throttled):
+            raise
+        except PlaylistError:
+            pass
+        return await self._load(playlist_token, deadline)
 
     async def _create(
         self,
@@ -277,6 +320,7 @@ class PlaylistRepository:
         except OutcomeUnknown as unknown:
             advice = f"Read playlist {playlist_token!r} before you create it again."
             raise OutcomeUnknown(unknown.cause, advice=advice) from unknown
+        self._bases.keep(stored)
         return replace(written, is_new=True)
 
     async def _delete(
@@ -291,6 +335,31 @@ class PlaylistRepository:
             await self._writes.delete(stored, deadline)
         except WriteLost as lost:
             raise _conflict(lost, read=stored.playlist, caller=caller, preconditions=preconditions) from lost
+
+
+def _changed(
+    stored: StoredPlaylist,
+    change: Callable[[Playlist], Playlist],
+    caller: Caller,
+    preconditions: Preconditions,
+    write: LogicalWrite,
+) -> StoredPlaylist | Written:
+    """The state to write over the one that was read, or what is answered where there is nothing to write."""
+    caller.check_may_write(stored.playlist)
+    if write.is_among(stored.recent_writes):
+        return Written(stored.playlist, is_repeat=True)
+    preconditions.check(stored.playlist)
+    changed = change(stored.playlist)
+    if changed.has_content_of(stored.playlist):
+        return Written(stored.playlist)
+    if not stored.playlist.has_next_version:
+        raise UnwritableItem(current=stored.playlist)
+    if changed.track_tokens != stored.playlist.track_tokens and not stored.shows_all_tracks:
+        raise UnwritableItem(
+            current=stored.playlist,
+            fault="track_tokens holds what is no string, and that would be lost",
+        )
+    return stored.followed_by(changed, write_token=write.token, written_at=_now())
 
 
 def _conflict(lost: WriteLost, *, read: Playlist, caller: Caller, preconditions: Preconditions) -> Exception:
