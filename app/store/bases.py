@@ -11,7 +11,7 @@ from app.store.values import item_size_bound
 _BYTES_IN_MEMORY_PER_BYTE = 4
 _BYTES_PER_ENTRY = 1_000
 # A failed condition costs write units by the item's size, so where others write too, reading first is cheaper.
-_SHUNNED_SECONDS = 10.0
+_SHUNNED_SECONDS = 1.0
 
 
 class Bases:

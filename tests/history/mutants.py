@@ -81,6 +81,27 @@ MUTANTS = (
             ),
 """,
     ),
+    Mutant(
+        "refusal on a base that is over",
+        "store/playlists.py",
+        """\
+        except PlaylistError:
+            pass
+        return await self._load(playlist_token, deadline)
+""",
+        """\
+        except PlaylistError:
+            raise
+        return await self._load(playlist_token, deadline)
+""",
+    ),
+    Mutant(
+        "conflict with a base that is over",
+        "store/playlists.py",
+        "                raise PlaylistNotFound(playlist_token) from lost\n            return lost.met\n",
+        "                raise PlaylistNotFound(playlist_token) from lost\n"
+        "            raise _conflict(lost, read=base.playlist, caller=caller, preconditions=preconditions) from lost\n",
+    ),
     Mutant("eventually consistent read", "store/dynamodb.py", "ConsistentRead=True", "ConsistentRead=False"),
     Mutant(
         "write after the deadline",
@@ -123,7 +144,12 @@ def _findings(mutant: Mutant | None, folder: Path, checker: Path) -> tuple[str, 
 
 def _by_interleaving(environment: dict[str, str]) -> str:
     """The first test that failed."""
-    suites = ("tests/faults/test_outcomes.py", "tests/store/test_playlists.py", "tests/store/test_items.py")
+    suites = (
+        "tests/faults/test_outcomes.py",
+        "tests/store/test_bases.py",
+        "tests/store/test_playlists.py",
+        "tests/store/test_items.py",
+    )
     # "append": pytest would put the folder of the true app/ before the mutant's.
     options = ("-qx", "-p", "no:cacheprovider", "--import-mode=append")
     finished = _python(environment, "-m", "pytest", *options, *suites)

@@ -22,7 +22,7 @@ MINE = PlaylistContent("Mine", ("A/1",))
 
 @pytest.fixture
 def warm(interruptions: Interruptions) -> PlaylistRepository:
-    return PlaylistRepository(interruptions, Attempts(load_settings()), bases=Bases(2**20))
+    return PlaylistRepository(interruptions, Attempts(load_settings()), bases=Bases(2**20, clock=lambda: 0.0))
 
 
 def rename(playlist: Playlist) -> Playlist:
