@@ -1,7 +1,7 @@
 # Two commands are enough: `make run` and `make test`. The others are for those who change the service.
 .DEFAULT_GOAL := help
 # Made by these commands, with no file of that name.
-.PHONY: help run test verify contract seen browser screenshots mutants soak overload cost lint format format-check types
+.PHONY: help run test verify contract seen browser screenshots mutants soak overload cost growth lint format format-check types
 .PHONY: audit licences lock openapi clean
 PYTHON ?= python3
 PORT ?= 8080
@@ -56,6 +56,9 @@ overload: .venv/benchmarks ## goodput and latency at up to three times the load 
 
 cost: .venv/benchmarks ## CPU time of a request, beside services in Go, Node and Python (Go, Node, Linux; 20 min)
 	@$(BIN)/python -m benchmarks.cost
+
+growth: .venv/benchmarks ## cost over tracks, playlists, workers and clients; memory over a million requests (Go, Linux; 30 min)
+	@$(BIN)/python -m benchmarks.growth
 
 lint: .venv/test ## ruff's rules
 	@$(BIN)/ruff check .

@@ -9,15 +9,13 @@ items are as the service that is measured writes them, so those of the peers hav
 """
 
 import argparse
-import json
-import os
-import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
+from benchmarks.command import names_of, numbers, write_json
 from benchmarks.measurements import CASES, Load, Measurement, measure
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.services import OURS, PEERS, running_service
@@ -80,26 +78,6 @@ def _place(tracks: int, case: str, service: str) -> tuple[int, int, int]:
     return tracks, CASES.index(case), (*OURS, *PEERS).index(service)
 
 
-def machine() -> dict[str, str | int | None]:
-    return {"processors": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-
-
-def numbers(text: str) -> list[int]:
-    """Read an argument such as `20,200`."""
-    return [int(part) for part in text.split(",")]
-
-
-def names_of(*choices: str) -> Callable[[str], list[str]]:
-    """What reads an argument such as `get,rename`."""
-
-    def names(text: str) -> list[str]:
-        if unknown := set(text.split(",")) - set(choices):
-            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: choose from {', '.join(choices)}")
-        return text.split(",")
-
-    return names
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tracks", type=numbers, default="20,200,2000,10000")
@@ -118,8 +96,7 @@ def main() -> None:
         parser.exit(1, f"{failure}\n")
     print("", *table(rounds), sep="\n")
     if options.json is not None:
-        measurements = [asdict(one) for measured in rounds.values() for one in measured]
-        options.json.write_text(json.dumps({"machine": machine(), "measurements": measurements}, indent=1) + "\n")
+        write_json(options.json, measurements=[asdict(one) for measured in rounds.values() for one in measured])
 
 
 if __name__ == "__main__":

@@ -97,10 +97,14 @@ def send(service: Service, **options: Any) -> tuple[dict[str, Any], float]:
         service.address,
         *(f"-{name}={value}" for name, value in options.items()),
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stdin is not None
         assert process.stdout is not None
-        process.stdout.readline()  # The warm-up is over.
+        # The service has nothing to do now, until it is told to go on; nor has it after the end.
+        process.stdout.readline()
         before = cpu_seconds(service.process)
+        process.stdin.write("\n")
+        process.stdin.flush()
         line = process.stdout.readline()
         cpu = cpu_seconds(service.process) - before
     if process.returncode != 0:

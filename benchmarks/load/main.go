@@ -1,8 +1,9 @@
 // A closed loop of clients: each waits for its answer before it sends the next request, on a connection of its own.
 //
 // Two connections never ask for one playlist, so that nothing conflicts but what is meant to. What is sent
-// during the warm-up is not counted. Prints the line `measuring` after it, and at the end one JSON object. An answer
-// of another status than the case is to get ends the run with exit code 1.
+// during the warm-up is not counted: after it, with nothing under way, the line `warm` is printed, and a line awaited
+// on standard input. At the end, with nothing under way again, one JSON object is printed. An answer of another status
+// than the case is to get ends the run with exit code 1.
 package main
 
 import (
@@ -82,7 +83,10 @@ func run(o options) error {
 			c.latencies = make([]time.Duration, 0, 1<<16)
 		}
 	}
-	fmt.Println("measuring")
+	fmt.Println("warm")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		return err
+	}
 	began := time.Now()
 	share := o.requests / o.connections
 	if err := together(clients, func(c *client) error { return c.repeat(began.Add(o.duration), share) }); err != nil {
