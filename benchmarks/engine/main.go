@@ -11,10 +11,10 @@ import (
 	"flag"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"log"
-	"net/http"
+	"net"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -32,7 +32,7 @@ type request struct {
 
 type server struct {
 	table    table
-	requests atomic.Uint64
+	requests atomic.Int64
 }
 
 func main() {
@@ -40,50 +40,51 @@ func main() {
 	secure := flag.String("tls-address", "", "host:port to serve HTTPS on")
 	authority := flag.String("ca", "", "file to write the certificate to that HTTPS is to be verified with")
 	flag.Parse()
+	// More would not wait for work, but look for it.
+	runtime.GOMAXPROCS(1)
 	s := &server{}
 	s.table.sow(seed{})
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /{$}", s.serveDynamoDB)
-	mux.HandleFunc("PUT /seed", s.serveSeed)
-	mux.HandleFunc("GET /writes", s.serveWrites)
-	if *secure != "" {
-		go func() { log.Fatal(serveTLS(*secure, *authority, mux)) }()
-	}
-	log.Fatal(http.ListenAndServe(*address, mux))
-}
-
-func (s *server) serveSeed(w http.ResponseWriter, r *http.Request) {
-	var sown seed
-	if err := json.NewDecoder(r.Body).Decode(&sown); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	s.table.sow(sown.withTracks())
-}
-
-func (s *server) serveWrites(w http.ResponseWriter, _ *http.Request) {
-	fmt.Fprint(w, s.table.writesApplied())
-}
-
-func (s *server) serveDynamoDB(w http.ResponseWriter, r *http.Request) {
-	body := make([]byte, max(r.ContentLength, 0))
-	if _, err := io.ReadFull(r.Body, body); err != nil {
-		return // The client has gone.
-	}
-	answer, err := s.answerTo(strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "DynamoDB_20120810."), body)
-	status := http.StatusOK
+	listener, err := net.Listen("tcp", *address)
 	if err != nil {
-		status, answer = http.StatusBadRequest, errorAnswer(err)
+		log.Fatal(err)
 	}
-	header := w.Header()
-	header.Set("Content-Type", "application/x-amz-json-1.0")
-	header.Set("Content-Length", strconv.Itoa(len(answer)))
-	header.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(answer)), 10))
-	// As long as DynamoDB's.
-	header.Set("X-Amzn-Requestid", fmt.Sprintf("%052d", s.requests.Add(1)))
-	w.WriteHeader(status)
-	// A client that has gone needs no answer.
-	_, _ = w.Write(answer)
+	if *secure != "" {
+		secured, err := listenTLS(*secure, *authority)
+		if err != nil {
+			log.Fatal(err)
+		}
+		go serve(secured, s.answer)
+	}
+	serve(listener, s.answer)
+}
+
+func (s *server) answer(r httpRequest) httpResponse {
+	switch r.method + " " + r.path {
+	case "POST /":
+		return s.answerDynamoDB(r)
+	case "PUT /seed":
+		var sown seed
+		if err := json.Unmarshal(r.body, &sown); err != nil {
+			return httpResponse{status: "400 Bad Request", body: []byte(err.Error())}
+		}
+		s.table.sow(sown.withTracks())
+		return httpResponse{status: "200 OK"}
+	case "GET /writes":
+		return httpResponse{status: "200 OK", body: strconv.AppendInt(nil, int64(s.table.writesApplied()), 10)}
+	}
+	return httpResponse{status: "404 Not Found"}
+}
+
+func (s *server) answerDynamoDB(r httpRequest) httpResponse {
+	status := "200 OK"
+	answer, err := s.answerTo(strings.TrimPrefix(r.target, "DynamoDB_20120810."), r.body)
+	if err != nil {
+		status, answer = "400 Bad Request", errorAnswer(err)
+	}
+	// The id is as long as DynamoDB's.
+	headers := fmt.Sprintf("Content-Type: application/x-amz-json-1.0\r\nx-amzn-RequestId: %052d\r\nx-amz-crc32: %d\r\n",
+		s.requests.Add(1), crc32.ChecksumIEEE(answer))
+	return httpResponse{status, headers, answer}
 }
 
 func (s *server) answerTo(operation string, body []byte) ([]byte, error) {

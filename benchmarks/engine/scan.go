@@ -27,8 +27,8 @@ func members(object []byte) ([]member, error) {
 		if err != nil {
 			return nil, err
 		}
-		var name string
-		if err := json.Unmarshal(object[at:end], &name); err != nil {
+		name, err := unquote(object[at:end])
+		if err != nil {
 			return nil, err
 		}
 		if at = skipSpace(object, end); at == len(object) || object[at] != ':' {
@@ -106,4 +106,13 @@ func stringEnd(text []byte, at int) (int, error) {
 			return at + 1, nil
 		}
 	}
+}
+
+func unquote(text []byte) (string, error) {
+	if len(text) > 1 && text[0] == '"' && bytes.IndexByte(text, '\\') < 0 {
+		return string(text[1 : len(text)-1]), nil
+	}
+	var unquoted string
+	err := json.Unmarshal(text, &unquoted)
+	return unquoted, err
 }

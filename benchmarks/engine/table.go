@@ -52,16 +52,12 @@ func (i item) appendJSON(text []byte) []byte {
 type scalar struct{ kind, text string }
 
 func readScalar(value []byte) (scalar, error) {
-	var typed map[string]string
-	if err := json.Unmarshal(value, &typed); err != nil || len(typed) != 1 {
+	typed, err := members(value)
+	if err != nil || len(typed) != 1 || (typed[0].name != "S" && typed[0].name != "N") {
 		return scalar{}, invalid("only values of type S and N are known here")
 	}
-	for kind, text := range typed {
-		if kind == "S" || kind == "N" {
-			return scalar{kind, text}, nil
-		}
-	}
-	return scalar{}, invalid("only values of type S and N are known here")
+	text, err := unquote(typed[0].value)
+	return scalar{typed[0].name, text}, err
 }
 
 func (s scalar) equals(other scalar) bool {
@@ -279,9 +275,9 @@ func (w write) operand(old item, name string, first bool) ([]byte, error) {
 }
 
 func textValue(text string) []byte {
-	value, err := json.Marshal(map[string]string{"S": text})
+	quoted, err := json.Marshal(text)
 	if err != nil {
 		panic(err) // A string can always be written.
 	}
-	return value
+	return append(append([]byte(`{"S":`), quoted...), '}')
 }

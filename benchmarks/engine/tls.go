@@ -10,16 +10,15 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"net/http"
 	"os"
 	"time"
 )
 
-// serveTLS serves HTTP/1.1, as DynamoDB does, with a certificate of its own for 127.0.0.1, which is its own authority.
-func serveTLS(address, authority string, handler http.Handler) error {
+// listenTLS listens with a new certificate for 127.0.0.1, which is its own authority and written to a file.
+func listenTLS(address, authority string) (net.Listener, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
@@ -34,19 +33,13 @@ func serveTLS(address, authority string, handler http.Handler) error {
 	}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})
 	if err := os.WriteFile(authority, text, 0o644); err != nil {
-		return err
+		return nil, err
 	}
-	server := &http.Server{
-		Addr:    address,
-		Handler: handler,
-		TLSConfig: &tls.Config{
-			Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: private}},
-		},
-		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
-	}
-	return server.ListenAndServeTLS("", "")
+	return tls.Listen("tcp", address, &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: private}},
+	})
 }

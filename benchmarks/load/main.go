@@ -18,6 +18,7 @@ import (
 	"math/rand"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +56,8 @@ func main() {
 	flag.IntVar(&o.requests, "requests", 0, "end after so many requests, whatever time they take, without a warm-up")
 	flag.IntVar(&o.first, "first", 0, "number of the first name")
 	flag.Parse()
+	// More would not wait for work, but look for it.
+	runtime.GOMAXPROCS(1)
 	if expected[o.kind] == 0 || o.connections < 1 || o.playlists < o.connections {
 		log.Fatal("load: an unknown case, or fewer playlists than connections")
 	}
