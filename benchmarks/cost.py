@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--services", type=names_of(*OURS, *PEERS), default=",".join(("service", *PEERS)))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5, help="that each is measured in a round")
-    parser.add_argument("--warmup", type=float, default=1, help="seconds before that")
+    parser.add_argument("--warmup", type=float, default=2, help="seconds before that")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--tls", action="store_true", help="between the services and the stub, verified")
     parser.add_argument("--json", type=Path, help="file to write all measurements to")
@@ -96,7 +96,10 @@ def main() -> None:
         parser.exit(1, f"{failure}\n")
     print("", *table(rounds), sep="\n")
     if options.json is not None:
-        write_json(options.json, measurements=[asdict(one) for measured in rounds.values() for one in measured])
+        in_order = [
+            asdict(one) | {"round": turn} for one_case in rounds.values() for turn, one in enumerate(one_case, 1)
+        ]
+        write_json(options.json, measurements=in_order)
 
 
 if __name__ == "__main__":

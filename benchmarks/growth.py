@@ -139,11 +139,10 @@ def draw(grown: dict[str, Rounds], samples: list[tuple[int, float]]) -> None:
         figure, panels = pyplot.subplots(2, 2, figsize=(10, 7), layout="constrained")
         (playlists, workers), (rates, latencies) = panels
         _lines(playlists, grown["playlists"], GROWTHS["playlists"], "cpu_us", "CPU time of a request, µs")
-        playlists.set(xscale="log", ylim=(0, None))
+        playlists.set_xscale("log")
         _lines(workers, grown["workers"], GROWTHS["workers"], "rate", "requests a second")
-        workers.set(xticks=WORKERS, ylim=(0, None))
+        workers.set_xticks(WORKERS)
         _lines(rates, grown["connections"], GROWTHS["connections"], "rate", "requests a second")
-        rates.set(ylim=(0, None))
         _lines(latencies, grown["connections"], GROWTHS["connections"], "p50_ms", "latency, ms", label="{}, p50")
         _lines(
             latencies,
@@ -158,13 +157,14 @@ def draw(grown: dict[str, Rounds], samples: list[tuple[int, float]]) -> None:
         for axes in (rates, latencies):
             axes.set_xscale("log", base=2)
             axes.set_xticks(CONNECTIONS, labels=[str(size) for size in CONNECTIONS])
+        for axes in (playlists, workers, rates):
+            _begin_at_zero(axes)
         figure.savefig(DOCS / "growth.png", dpi=110)
     if samples:
         figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
         axes.plot([requests / 1_000 for requests, _ in samples], [size for _, size in samples])
-        axes.set(
-            xlabel="thousand requests", ylabel="resident set size, MiB", ylim=(0, None), title="Memory of a process"
-        )
+        axes.set(xlabel="thousand requests", ylabel="resident set size, MiB", title="Memory of a process")
+        _begin_at_zero(axes)
         axes.grid(alpha=0.3)
         figure.savefig(DOCS / "memory.png", dpi=110)
 
@@ -178,6 +178,10 @@ def _lines(
     axes.set(title=growth.title, xlabel=growth.unit, ylabel=name)
     axes.legend()
     axes.grid(alpha=0.3)
+
+
+def _begin_at_zero(axes: Any) -> None:
+    axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
 
 
 def main() -> None:

@@ -101,12 +101,12 @@ def send(service: Service, **options: Any) -> tuple[dict[str, Any], float]:
         assert process.stdin is not None
         assert process.stdout is not None
         # The service has nothing to do now, until it is told to go on; nor has it after the end.
-        process.stdout.readline()
-        before = cpu_seconds(service.process)
-        process.stdin.write("\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-        cpu = cpu_seconds(service.process) - before
+        if process.stdout.readline():
+            before = cpu_seconds(service.process)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            cpu = cpu_seconds(service.process) - before
     if process.returncode != 0:
         raise BenchmarkFailed(f"{service.name} failed at {options['case']}")
     return json.loads(line), cpu

@@ -34,7 +34,16 @@ def build_node(folder: str) -> Path:
     """Install a Node program's packages beside a copy of it; returns the copy."""
     copy = BUILT / Path(folder).name
     shutil.copytree(SOURCES / folder, copy, dirs_exist_ok=True)
-    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
+    command = [
+        "npm",
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--no-package-lock",
+        "--ignore-scripts",
+        "--prefer-offline",
+    ]
     subprocess.run(command, cwd=copy, check=True)  # noqa: S603
     return copy
 

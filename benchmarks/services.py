@@ -66,10 +66,10 @@ def _environment(stub: Stub) -> dict[str, str]:
     return environment
 
 
-def _peer(name: str, port: int) -> tuple[list[str | Path], Path]:
-    """The command that starts a peer, and the folder to start it in."""
+def _peer(name: str, port: int) -> tuple[list[str | Path], Path | None]:
+    """The command that starts a peer, and the folder to start it in if it needs one."""
     if name == "go":
-        return [build_go("peers/go", ".", "peer-go"), str(port)], SOURCES
+        return [build_go("peers/go", ".", "peer-go"), str(port)], None
     if name == "node":
         return ["node", "app.js", str(port)], build_node("peers/node")
     uvicorn = [sys.executable, "-m", "uvicorn", "app:app", "--loop", "uvloop", "--http", "httptools", "--no-access-log"]

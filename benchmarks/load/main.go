@@ -131,7 +131,12 @@ func together(clients []*client, do func(*client) error) error {
 		}()
 	}
 	running.Wait()
-	return errors.Join(failures...)
+	for _, err := range failures {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type client struct {
