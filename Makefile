@@ -1,7 +1,7 @@
 # Two commands are enough: `make run` and `make test`. The others are for those who change the service.
 .DEFAULT_GOAL := help
 # Made by these commands, with no file of that name.
-.PHONY: help run test verify contract seen browser screenshots mutants soak overload lint format format-check types
+.PHONY: help run test verify contract seen browser screenshots mutants soak overload cost growth lint format format-check types
 .PHONY: audit licences lock openapi clean
 PYTHON ?= python3
 PORT ?= 8080
@@ -54,6 +54,12 @@ soak: .venv/test ## the history load over 28 seeds, 100,000 requests: the figure
 overload: .venv/benchmarks ## goodput and latency at up to three times the load that the service can take (9 min)
 	@$(BIN)/python -m benchmarks.overload
 
+cost: .venv/benchmarks ## CPU time of a request, beside services in Go, Node and Python (Go, Node, Linux; 20 min)
+	@$(BIN)/python -m benchmarks.cost
+
+growth: .venv/benchmarks ## cost over tracks, playlists, workers and clients; memory over a million requests (Go, Linux; 30 min)
+	@$(BIN)/python -m benchmarks.growth
+
 lint: .venv/test ## ruff's rules
 	@$(BIN)/ruff check .
 
@@ -80,7 +86,7 @@ lock: .venv/test ## write the hashed locks anew from pyproject.toml
 	@$(BIN)/python requirements/lock.py
 
 clean: ## remove all that the other targets made
-	@rm -rf .venv .venv-contract .venv-deploy .venv-engine openapi/node_modules .dynamodb-local
+	@rm -rf .venv .venv-contract .venv-deploy .venv-engine openapi/node_modules .dynamodb-local .benchmarks
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # A stamp, because venv makes bin/python first: one that fails later leaves it behind.
