@@ -5,11 +5,12 @@ All async, also what awaits nothing: FastAPI runs the rest in threads, which cos
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Path, Request
 from pydantic import WithJsonSchema
 
 from app.api.bodies import RequestContent
 from app.api.problems import RequestRefused
+from app.api.routes import Declared
 from app.domain.access import Caller
 from app.domain.idempotency import KEY_MAX_LENGTH, KEY_PATTERN, LogicalWrite, parse_idempotency_key
 from app.domain.preconditions import ENTITY_TAGS_PATTERN, EntityTags, MalformedEntityTags, Preconditions
@@ -65,16 +66,16 @@ async def _preconditions(
     request: Request,
     if_match: Annotated[
         _EntityTagsField,
-        Header(
+        Declared(
             alias="If-Match", description='The entity-tags of which one has to be current, as in `"3-AbC"`, or `*`.'
         ),
     ] = None,
     if_none_match: Annotated[
         _EntityTagsField,
-        Header(alias="If-None-Match", description="Entity-tags of which none may be current, or `*`."),
+        Declared(alias="If-None-Match", description="Entity-tags of which none may be current, or `*`."),
     ] = None,
 ) -> Preconditions:
-    del if_match, if_none_match  # Declared for the OpenAPI document; FastAPI sees one line of each only.
+    del if_match, if_none_match
     return Preconditions(
         if_match=_entity_tags(request, "If-Match"),
         if_none_match=_entity_tags(request, "If-None-Match"),
@@ -88,7 +89,7 @@ async def _logical_write(
     content: RequestContent,
     idempotency_key: Annotated[
         _IdempotencyKeyField,
-        Header(
+        Declared(
             alias="Idempotency-Key",
             description="A key of your choice, 1 to 255 characters, new for each change: send the same request with it "
             "again until it is answered, and it is made once. The key is known while the change is among the last 16 "
@@ -97,7 +98,7 @@ async def _logical_write(
         ),
     ] = None,
 ) -> LogicalWrite:
-    del idempotency_key  # Declared for the OpenAPI document; FastAPI sees one line only.
+    del idempotency_key
     lines = request.headers.getlist("Idempotency-Key")
     if not lines:
         return LogicalWrite.unkeyed()

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.responses import Response
 
 from app.api.auth import READS
@@ -13,9 +13,10 @@ from app.api.dependencies import Playlists, RequestCaller
 from app.api.openapi import page_answer, page_parameters, problems
 from app.api.problems import RequestRefused
 from app.api.responses import json_response
+from app.api.routes import playlist_router
 from app.api.schemas import PAGE_LIMIT, PAGE_LIMIT_DEFAULT, summary_members
 
-router = APIRouter(prefix="/playlists", tags=["playlists"])
+router = playlist_router("/playlists")
 
 
 @dataclass(frozen=True, slots=True)

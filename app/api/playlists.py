@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from starlette.responses import Response
 from ulid import ULID
 
@@ -13,10 +13,11 @@ from app.api.dependencies import Playlists, PlaylistToken, RequestCaller, Reques
 from app.api.openapi import CONDITIONAL, OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
 from app.api.problems import RequestRefused
 from app.api.responses import JSON, playlist_response, state_headers, written_response
+from app.api.routes import playlist_router
 from app.api.schemas import NewPlaylist, PlaylistJsonPatch, PlaylistMergePatch, PlaylistReplacement
 from app.domain.preconditions import Preconditions
 
-router = APIRouter(prefix="/playlists", tags=["playlists"])
+router = playlist_router("/playlists")
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
