@@ -90,7 +90,7 @@ def create_app(settings: Settings, *, drain: Drain | None = None) -> FastAPI:
     app.openapi = cache(lambda: openapi_document(app))  # type: ignore[method-assign]
     # The last one added is the outermost.
     app.add_middleware(OverloadMiddleware, limit=settings.max_requests_in_flight)
-    app.add_middleware(TelemetryMiddleware, metrics=metrics)
+    app.add_middleware(TelemetryMiddleware, metrics=metrics, traced=tracing.is_wanted())
     app.add_middleware(RequestIdMiddleware)
     add_problem_handlers(app)
     add_pages(app)

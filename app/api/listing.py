@@ -68,8 +68,8 @@ async def list_playlists(
     """
     page = await playlists.list_by_owner(caller.subject, limit=page_wanted.limit, after=page_wanted.after)
     next_cursor = None if page.next_after is None else cursor_after(page.next_after, caller=caller.subject)
-    headers = {}
-    if next_cursor is not None:
-        headers["Link"] = f'<{router.prefix}?limit={page_wanted.limit}&cursor={next_cursor}>; rel="next"'
     members = {"items": [summary_members(summary) for summary in page.items], "next_cursor": next_cursor}
-    return json_response(members, headers=headers)
+    response = json_response(members)
+    if next_cursor is not None:
+        response.headers["Link"] = f'<{router.prefix}?limit={page_wanted.limit}&cursor={next_cursor}>; rel="next"'
+    return response
