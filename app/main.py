@@ -12,7 +12,7 @@ from app import tracing
 from app.api import listing, operations, playlists, plays, tracks
 from app.api.access_tokens import AccessTokens
 from app.api.auth import opened_access_tokens, readiness_checks
-from app.api.openapi import TITLE, openapi_document, operation_id
+from app.api.openapi import TITLE, openapi_document
 from app.api.overload import OverloadMiddleware
 from app.api.pages import add_pages
 from app.api.problems import add_problem_handlers
@@ -28,6 +28,8 @@ from app.store.dynamodb import DynamoDBTable
 from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
 from app.store.readiness import Readiness
+
+_ROUTERS = (playlists.router, tracks.router, plays.router, listing.router, operations.router)
 
 
 class State(TypedDict):
@@ -77,23 +79,20 @@ def create_app(settings: Settings, *, drain: Drain | None = None) -> FastAPI:
 
     app = FastAPI(
         title=TITLE,
+        # As they are: a router that is included is asked anew for all of its routes at each request. What is
+        # asked for most often comes first.
+        routes=[route for router in _ROUTERS for route in router.routes],
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=operation_id,
         telemetry=tracing.of_requests(),
     )
     app.openapi = cache(lambda: openapi_document(app))  # type: ignore[method-assign]
     # The last one added is the outermost.
     app.add_middleware(OverloadMiddleware, limit=settings.max_requests_in_flight)
-    app.add_middleware(TelemetryMiddleware, metrics=metrics)
+    app.add_middleware(TelemetryMiddleware, metrics=metrics, traced=tracing.is_wanted())
     app.add_middleware(RequestIdMiddleware)
     add_problem_handlers(app)
-    app.include_router(playlists.router)
-    app.include_router(tracks.router)
-    app.include_router(plays.router)
-    app.include_router(listing.router)
-    app.include_router(operations.router)
     add_pages(app)
     return app

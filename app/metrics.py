@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -65,6 +66,9 @@ class Metrics:
             registry=registry,
             buckets=_SECONDS,
         )
+        # Each keeps what `labels` looks up under a lock, with strings made of its arguments.
+        self._requests_of = cache(self._requests.labels)
+        self._durations_of = cache(self._durations.labels)
         self._problems = Counter(
             "playlists_problems",
             "Requests that were answered with a problem, by its code.",
@@ -101,6 +105,9 @@ class Metrics:
             ["operation"],
             registry=registry,
         )
+        self._calls_of = cache(self._calls.labels)
+        self._call_durations_of = cache(self._call_durations.labels)
+        self._capacity_units_of = cache(self._capacity_units.labels)
         self._key_refreshes = Counter(
             "playlists_jwks_refreshes", "Attempts to read the issuer's keys.", ["outcome"], registry=registry
         )
@@ -115,14 +122,16 @@ class Metrics:
 
     def count(self, *, method: str, route: str, status: str, seconds: float, ledger: Ledger) -> None:
         """Count a request that has been served, and what the store did for it."""
-        self._requests.labels(method, route, status).inc()
-        self._durations.labels(method, route).observe(seconds)
-        self._own_writes_recovered.inc(ledger.own_writes_recovered)
-        self._appends_rebased.inc(ledger.appends_rebased)
+        self._requests_of(method, route, status).inc()
+        self._durations_of(method, route).observe(seconds)
+        if ledger.own_writes_recovered:
+            self._own_writes_recovered.inc(ledger.own_writes_recovered)
+        if ledger.appends_rebased:
+            self._appends_rebased.inc(ledger.appends_rebased)
         for call in ledger.calls:
-            self._calls.labels(call.operation, call.outcome).inc()
-            self._call_durations.labels(call.operation).observe(call.seconds)
-            self._capacity_units.labels(call.operation).inc(call.capacity_units)
+            self._calls_of(call.operation, call.outcome).inc()
+            self._call_durations_of(call.operation).observe(call.seconds)
+            self._capacity_units_of(call.operation).inc(call.capacity_units)
 
     def expect_problem(self, code: str) -> None:
         """Have a count of 0 from the start: the first one would not show as an increase else."""

@@ -1,6 +1,8 @@
 """The logs and traces of the service as it runs in production."""
 
 import json
+import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +13,7 @@ import httpx2
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from app.logs import JsonFormatter
 from app.store.playlists import PlaylistRepository
 from tests.servers import running_playlists, without
 
@@ -32,6 +35,31 @@ def test_every_line_of_a_service_is_a_json_object(playlists: PlaylistRepository,
     asked = [line for line in lines if line["logger"] == "app.access" and line["status"] == 404]
     assert [line["request_id"] == "r1" for line in asked] == [True, False]
     assert asked[0].items() >= {"method": "GET", "problem": "playlist-not-found", "dynamodb_calls": 1}.items()
+
+
+@pytest.mark.parametrize("text", ["plain", 'a "quoted"\n\x1b[31m\x7f\u2028 line', "Café 🎧", "\ud83c", "\0"], ids=ascii)
+def test_a_record_is_one_line_of_ascii_whatever_it_says(text: str) -> None:
+    record = logging.makeLogRecord({"name": "app.x", "levelname": "INFO", "msg": "%s", "args": (text,), "member": text})
+
+    line = JsonFormatter().format(record)
+
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+    told = json.loads(line)
+    assert list(told) == ["level", "logger", "message", "member", "time"]
+    assert told["message"] == told["member"] == text
+
+
+def test_a_record_tells_its_error_and_what_is_no_json() -> None:
+    try:
+        raise ValueError("Café")
+    except ValueError:
+        record = logging.makeLogRecord({"exc_info": sys.exc_info(), "seconds": float("nan"), "kinds": {int}})
+
+    told = json.loads(JsonFormatter().format(record))
+
+    assert told["exc_info"].startswith("Traceback")
+    assert told["exc_info"].endswith("ValueError: Café")
 
 
 @contextmanager

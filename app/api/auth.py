@@ -9,6 +9,7 @@ from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 
 from app.api.access_tokens import AccessTokens, Grant, InvalidToken
+from app.api.fields import field_lines
 from app.api.jwks import IssuerKeys, KeySetUnavailable
 from app.api.problems import RequestRefused
 from app.domain.access import ANONYMOUS, Caller
@@ -37,17 +38,16 @@ class Authorization(SecurityBase):
     scheme_name = "access_token"
 
     async def __call__(self, request: Request, needed: SecurityScopes) -> None:
-        tokens: AccessTokens | None = request.state.access_tokens
+        state = request.state
+        tokens: AccessTokens | None = state.access_tokens
         if tokens is None:
-            request.state.caller = ANONYMOUS
+            state.caller = ANONYMOUS
             return
-        grant = await _grant(tokens, request.headers.getlist("Authorization"))
+        grant = await _grant(tokens, field_lines(request.scope, b"authorization"))
         is_admin = ADMIN in grant.scopes
         if not is_admin and not grant.scopes.issuperset(needed.scopes):
             raise _insufficient(needed.scopes)
-        request.state.caller = Caller(
-            subject=grant.subject, is_admin=is_admin, writes_ownerless=request.state.writes_ownerless
-        )
+        state.caller = Caller(subject=grant.subject, is_admin=is_admin, writes_ownerless=state.writes_ownerless)
 
 
 _AUTHORIZATION = Authorization()

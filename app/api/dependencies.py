@@ -5,14 +5,22 @@ All async, also what awaits nothing: FastAPI runs the rest in threads, which cos
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Path, Request
 from pydantic import WithJsonSchema
 
 from app.api.bodies import RequestContent
+from app.api.fields import field_lines
 from app.api.problems import RequestRefused
+from app.api.routes import Declared
 from app.domain.access import Caller
 from app.domain.idempotency import KEY_MAX_LENGTH, KEY_PATTERN, LogicalWrite, parse_idempotency_key
-from app.domain.preconditions import ENTITY_TAGS_PATTERN, EntityTags, MalformedEntityTags, Preconditions
+from app.domain.preconditions import (
+    ENTITY_TAGS_PATTERN,
+    NO_PRECONDITIONS,
+    EntityTags,
+    MalformedEntityTags,
+    Preconditions,
+)
 from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
 
@@ -47,12 +55,11 @@ async def _caller(request: Request) -> Caller:
 RequestCaller = Annotated[Caller, Depends(_caller)]
 
 
-def _entity_tags(request: Request, field_name: str) -> EntityTags | None:
-    # Several lines of one field are one list (RFC 9110 section 5.3).
-    lines = request.headers.getlist(field_name)
+def _entity_tags(field_name: str, lines: list[str]) -> EntityTags | None:
     if not lines:
         return None
     try:
+        # Several lines of one field are one list (RFC 9110 section 5.3).
         return EntityTags.parse(", ".join(lines))
     except MalformedEntityTags as error:
         raise RequestRefused(
@@ -63,32 +70,32 @@ def _entity_tags(request: Request, field_name: str) -> EntityTags | None:
 
 async def _preconditions(
     request: Request,
-    if_match: Annotated[
+    _if_match: Annotated[
         _EntityTagsField,
-        Header(
+        Declared(
             alias="If-Match", description='The entity-tags of which one has to be current, as in `"3-AbC"`, or `*`.'
         ),
     ] = None,
-    if_none_match: Annotated[
+    _if_none_match: Annotated[
         _EntityTagsField,
-        Header(alias="If-None-Match", description="Entity-tags of which none may be current, or `*`."),
+        Declared(alias="If-None-Match", description="Entity-tags of which none may be current, or `*`."),
     ] = None,
 ) -> Preconditions:
-    del if_match, if_none_match  # Declared for the OpenAPI document; FastAPI sees one line of each only.
-    return Preconditions(
-        if_match=_entity_tags(request, "If-Match"),
-        if_none_match=_entity_tags(request, "If-None-Match"),
-        required=request.state.require_precondition,
-    )
+    if_match = _entity_tags("If-Match", field_lines(request.scope, b"if-match"))
+    if_none_match = _entity_tags("If-None-Match", field_lines(request.scope, b"if-none-match"))
+    required: bool = request.state.require_precondition
+    if if_match is None and if_none_match is None and not required:
+        return NO_PRECONDITIONS
+    return Preconditions(if_match=if_match, if_none_match=if_none_match, required=required)
 
 
 async def _logical_write(
     request: Request,
     caller: RequestCaller,
     content: RequestContent,
-    idempotency_key: Annotated[
+    _idempotency_key: Annotated[
         _IdempotencyKeyField,
-        Header(
+        Declared(
             alias="Idempotency-Key",
             description="A key of your choice, 1 to 255 characters, new for each change: send the same request with it "
             "again until it is answered, and it is made once. The key is known while the change is among the last 16 "
@@ -97,8 +104,7 @@ async def _logical_write(
         ),
     ] = None,
 ) -> LogicalWrite:
-    del idempotency_key  # Declared for the OpenAPI document; FastAPI sees one line only.
-    lines = request.headers.getlist("Idempotency-Key")
+    lines = field_lines(request.scope, b"idempotency-key")
     if not lines:
         return LogicalWrite.unkeyed()
     try:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.responses import Response
 
 from app.api.auth import READS
@@ -13,9 +13,10 @@ from app.api.dependencies import Playlists, RequestCaller
 from app.api.openapi import page_answer, page_parameters, problems
 from app.api.problems import RequestRefused
 from app.api.responses import json_response
+from app.api.routes import playlist_router
 from app.api.schemas import PAGE_LIMIT, PAGE_LIMIT_DEFAULT, summary_members
 
-router = APIRouter(prefix="/playlists", tags=["playlists"])
+router = playlist_router("/playlists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ async def list_playlists(
     """
     page = await playlists.list_by_owner(caller.subject, limit=page_wanted.limit, after=page_wanted.after)
     next_cursor = None if page.next_after is None else cursor_after(page.next_after, caller=caller.subject)
-    headers = {}
-    if next_cursor is not None:
-        headers["Link"] = f'<{router.prefix}?limit={page_wanted.limit}&cursor={next_cursor}>; rel="next"'
     members = {"items": [summary_members(summary) for summary in page.items], "next_cursor": next_cursor}
-    return json_response(members, headers=headers)
+    response = json_response(members)
+    if next_cursor is not None:
+        response.headers["Link"] = f'<{router.prefix}?limit={page_wanted.limit}&cursor={next_cursor}>; rel="next"'
+    return response

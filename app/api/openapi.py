@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -281,10 +280,6 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         for method, operation in path.items():
             _complete(method, operation)
     return document
-
-
-def operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 def _complete(method: str, operation: dict[str, Any]) -> None:

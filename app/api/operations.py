@@ -8,12 +8,13 @@ from starlette.responses import PlainTextResponse, Response
 from app.api.openapi import problems_alone
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import RETRY_AFTER, RequestRefused, problem
+from app.api.routes import operation_id
 from app.api.schemas import Liveness
 from app.drain import Drain
 from app.metrics import MEDIA_TYPE, Metrics
 from app.store.readiness import Readiness
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], generate_unique_id_function=operation_id)
 
 # By machines, and often: served whatever the load is, and not logged while all is well.
 ASKED_BY_MACHINES = frozenset(("/livez", "/readyz", "/metrics"))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from starlette.responses import Response
 from ulid import ULID
 
@@ -12,11 +12,12 @@ from app.api.bodies import JsonBody
 from app.api.dependencies import Playlists, PlaylistToken, RequestCaller, RequestPreconditions, RequestWrite
 from app.api.openapi import CONDITIONAL, OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
 from app.api.problems import RequestRefused
-from app.api.responses import JSON, playlist_response, state_headers, written_response
+from app.api.responses import JSON, not_modified_response, playlist_response, written_response
+from app.api.routes import playlist_router
 from app.api.schemas import NewPlaylist, PlaylistJsonPatch, PlaylistMergePatch, PlaylistReplacement
 from app.domain.preconditions import Preconditions
 
-router = APIRouter(prefix="/playlists", tags=["playlists"])
+router = playlist_router("/playlists")
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -83,9 +84,10 @@ async def get_playlist(
 ) -> Response:
     """Read a playlist, strongly consistent. With `If-None-Match`, only if it has changed."""
     playlist = await playlists.get(playlist_token)
-    Preconditions(if_match=preconditions.if_match).check(playlist)
+    if preconditions.if_match is not None:
+        Preconditions(if_match=preconditions.if_match).check(playlist)
     if preconditions.if_none_match is not None and preconditions.if_none_match.match_weakly(playlist):
-        return Response(status_code=304, headers=state_headers(playlist))
+        return not_modified_response(playlist)
     return playlist_response(playlist)
 
 

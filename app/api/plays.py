@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.api.auth import READS, WRITES
 from app.api.dependencies import Counters, PlaylistToken, RequestWrite
 from app.api.openapi import OF_ONE, json_answer, problems
 from app.api.responses import json_response
+from app.api.routes import playlist_router
 from app.api.schemas import PlayCount
 
-router = APIRouter(prefix="/playlists/{playlist_token}/plays", tags=["playlists"])
+router = playlist_router("/playlists/{playlist_token}/plays")
 
 
 @router.post(

@@ -102,10 +102,8 @@ def problem(
 ) -> Response:
     """Answer with problem details; `members` are the extensions of this kind of problem."""
     request.state.problem_code = code
-    instance = request.scope.get("raw_path", request.url.path.encode()).decode("ascii", "replace")
+    instance = (request.scope.get("raw_path") or request.url.path.encode()).decode("ascii", "replace")
     content = problem_content(code, detail, instance=instance, request_id=request_id(request), **members)
-    # The answer to an unforeseen error is sent outside of the middleware that sets the header.
-    headers = {REQUEST_ID_HEADER: request_id(request), **(headers or {})}
     return Response(content, PROBLEM_TYPES[code].status, headers, MEDIA_TYPE)
 
 
@@ -214,7 +212,8 @@ async def _unforeseen_error(request: Request, error: Exception) -> Response:
     # Starlette raises the error again once this is sent, and the server logs it with its trace.
     _log.error("unforeseen %s", type(error).__name__, extra={"request_id": request_id(request)})
     detail = "The service failed. If this was a write, read the playlist before you repeat it."
-    return problem(request, "internal-error", detail)
+    # It is sent outside of the middleware that sets the header.
+    return problem(request, "internal-error", detail, headers={REQUEST_ID_HEADER: request_id(request)})
 
 
 def _methods_of_path(routes: list[BaseRoute], request: Request) -> list[str]:

@@ -4,13 +4,15 @@ import re
 import secrets
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
+
+from app.api.fields import field_lines
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "X-Request-ID"
+_FIELD = HEADER.lower().encode()
 # What is echoed into headers and logs must not be able to end a line or carry markup.
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
 
@@ -28,13 +30,13 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = Headers(scope=scope).get(HEADER, "")
+        sent = next(iter(field_lines(scope, _FIELD)), "")
         identifier = sent if _ACCEPTABLE.fullmatch(sent) else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = identifier
 
         async def send_with_id(message: "Message") -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = identifier
+                message["headers"] = [*message.get("headers", ()), (_FIELD, identifier.encode())]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic_core import to_json
+import msgspec
 from starlette.responses import Response
 
 from app.api.schemas import playlist_members
@@ -12,19 +12,27 @@ from app.store.writes import Written
 
 JSON = "application/json"
 # A client may keep an answer, and has to ask before it uses it: a stale base is a conflict.
-_REVALIDATED = {"Cache-Control": "private, no-cache"}
+_REVALIDATED = (b"cache-control", b"private, no-cache")
+_ENCODER = msgspec.json.Encoder()
 
 
-def json_response(
-    members: Mapping[str, Any], status: int = 200, *, headers: Mapping[str, str] | None = None
-) -> Response:
+def json_response(members: Mapping[str, Any], status: int = 200) -> Response:
     """JSON that caches have to revalidate."""
-    return Response(to_json(members), status, {**_REVALIDATED, **(headers or {})}, JSON)
+    response = Response(_ENCODER.encode(members), status, media_type=JSON)
+    response.raw_headers.append(_REVALIDATED)
+    return response
 
 
 def playlist_response(playlist: Playlist, status: int = 200) -> Response:
     """A playlist as JSON, with its entity-tag."""
-    return json_response(playlist_members(playlist), status, headers=state_headers(playlist))
+    return _tagged(json_response(playlist_members(playlist), status), playlist)
+
+
+def not_modified_response(playlist: Playlist) -> Response:
+    """What a client that has this state is told: that it has."""
+    response = Response(status_code=304)
+    response.raw_headers.append(_REVALIDATED)
+    return _tagged(response, playlist)
 
 
 def written_response(written: Written) -> Response:
@@ -37,5 +45,8 @@ def written_response(written: Written) -> Response:
     return response
 
 
-def state_headers(playlist: Playlist) -> dict[str, str]:
-    return _REVALIDATED if playlist.entity_tag is None else {**_REVALIDATED, "ETag": playlist.entity_tag}
+def _tagged(response: Response, playlist: Playlist) -> Response:
+    entity_tag = playlist.entity_tag
+    if entity_tag is not None:
+        response.raw_headers.append((b"etag", entity_tag.encode("latin-1")))
+    return response

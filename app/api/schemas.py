@@ -1,6 +1,7 @@
 """The JSON bodies, as they are validated and as the OpenAPI document shows them."""
 
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+_MEMBERS_OF = attrgetter(*PLAYLIST_MEMBERS)
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 # The shortest token, "a/b", takes three bytes of an item and one of the list.
 TRACKS_LIMIT = ITEM_SIZE_LIMIT // 4
@@ -345,7 +347,7 @@ def fault_detail(fault: "ErrorDetails") -> str:
 
 def playlist_members(playlist: domain.Playlist) -> dict[str, Any]:
     """A playlist as its JSON members, in their documented order."""
-    return {name: getattr(playlist, name) for name in PLAYLIST_MEMBERS}
+    return dict(zip(PLAYLIST_MEMBERS, _MEMBERS_OF(playlist), strict=True))
 
 
 def summary_members(summary: domain.PlaylistSummary) -> dict[str, Any]:

@@ -24,11 +24,15 @@ _log = logging.getLogger("app.access")
 
 
 class TelemetryMiddleware:
-    """Counts in `metrics`, and logs the route's template and not the path, which has a playlist's token."""
+    """Counts in `metrics`, and logs the route's template and not the path, which has a playlist's token.
 
-    def __init__(self, app: "ASGIApp", *, metrics: Metrics) -> None:
+    `traced` says whether there are traces for lines to name.
+    """
+
+    def __init__(self, app: "ASGIApp", *, metrics: Metrics, traced: bool) -> None:
         self._app = app
         self._metrics = metrics
+        self._traced = traced
         for code in PROBLEM_TYPES:
             metrics.expect_problem(code)
 
@@ -47,7 +51,9 @@ class TelemetryMiddleware:
                 is_replay = _REPLAYED in message["headers"]
             await send(message)
 
-        with opened_ledger() as ledger, self._metrics.requests_in_flight.track_inprogress():
+        in_flight = self._metrics.requests_in_flight
+        with opened_ledger() as ledger:
+            in_flight.inc()
             try:
                 await self._app(scope, receive, send_and_note)
             except Exception:
@@ -56,6 +62,7 @@ class TelemetryMiddleware:
                 scope["state"]["problem_code"] = "internal-error"
                 raise
             finally:
+                in_flight.dec()
                 self._tell(scope, status, is_replay, time.perf_counter() - began, ledger)
 
     def _tell(self, scope: "Scope", status: int | None, is_replay: bool, seconds: float, ledger: "Ledger") -> None:
@@ -89,7 +96,7 @@ class TelemetryMiddleware:
                 "replayed": is_replay,
                 "own_writes_recovered": ledger.own_writes_recovered,
                 "appends_rebased": ledger.appends_rebased,
-                **_trace_members(),
+                **(_trace_members() if self._traced else {}),
             },
         )
 

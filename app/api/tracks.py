@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from starlette.responses import Response
 
 from app.api.auth import WRITES
@@ -10,9 +10,10 @@ from app.api.bodies import JsonBody
 from app.api.dependencies import Playlists, PlaylistToken, RequestCaller, RequestPreconditions, RequestWrite
 from app.api.openapi import OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
 from app.api.responses import JSON, written_response
+from app.api.routes import playlist_router
 from app.api.schemas import NewTracks
 
-router = APIRouter(prefix="/playlists/{playlist_token}/tracks", tags=["playlists"])
+router = playlist_router("/playlists/{playlist_token}/tracks")
 
 _NEW_TRACKS = {JSON: NewTracks}
 

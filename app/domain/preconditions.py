@@ -70,11 +70,11 @@ class Preconditions:
 
     def expecting(self, version: int | None) -> "Preconditions":
         """The same demands, and that the current version is this one unless it is None."""
-        return replace(self, expected_version=version)
+        return self if version is None else replace(self, expected_version=version)
 
     def optional(self) -> "Preconditions":
         """The same demands, and no demand that there be one."""
-        return replace(self, required=False)
+        return replace(self, required=False) if self.required else self
 
     def check(self, current: Playlist | None, *, read: Playlist | None = None) -> None:
         """Hold the demands against the current state, None where there is no playlist.
