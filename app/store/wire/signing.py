@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
 
-import hmac
 import re
 import time
 from hashlib import sha256
@@ -14,6 +13,7 @@ CONTENT_TYPE = "application/x-amz-json-1.0"
 TARGET_PREFIX = "DynamoDB_20120810."
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_HMAC_BLOCK = 64  # Bytes.
 # What stands in a header unchanged, and in the canonical request too, which folds spaces.
 _PLAIN = re.compile(r"[\x21-\x7e]+")
 
@@ -39,7 +39,7 @@ class Signer:
         self._signed_names = ";".join(names)
         self._second = -1
         self._date = self._scope = ""
-        self._key = b""
+        self._signature = _Hmac(b"")
 
     def headers(self, operation: str, body: bytes, *, at: float) -> str:
         """The header lines that authorize a call at a time (seconds since the epoch), each with its CRLF.
@@ -54,7 +54,7 @@ class Signer:
         )
         digest = sha256(canonical_request.encode()).hexdigest()
         to_sign = f"{_ALGORITHM}\n{self._date}\n{self._scope}\n{digest}"
-        signature = _sign(self._key, to_sign).hex()
+        signature = self._signature.of(to_sign).hex()
         return (
             f"X-Amz-Date: {self._date}\r\n{self._token_header}Authorization: {_ALGORITHM} "
             f"Credential={self._access_key}/{self._scope}, SignedHeaders={self._signed_names}, "
@@ -67,11 +67,24 @@ class Signer:
             # A signing key is good for a day.
             key = f"AWS4{self._secret_key}".encode()
             for part in (date[:8], self._region, "dynamodb", "aws4_request"):
-                key = _sign(key, part)
-            self._key = key
+                key = _Hmac(key).of(part)
+            self._signature = _Hmac(key)
         self._second, self._date = second, date
         self._scope = f"{date[:8]}/{self._region}/dynamodb/aws4_request"
 
 
-def _sign(key: bytes, message: str) -> bytes:
-    return hmac.digest(key, message.encode(), "sha256")
+class _Hmac:
+    """HMAC-SHA256 with one key, which is hashed once for all messages (RFC 2104 section 4)."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) > _HMAC_BLOCK:
+            key = sha256(key).digest()
+        key = key.ljust(_HMAC_BLOCK, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in key))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in key))
+
+    def of(self, message: str) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message.encode())
+        outer.update(inner.digest())
+        return outer.digest()
