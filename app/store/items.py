@@ -6,7 +6,7 @@ service would not have written, until a change replaces them (of tracks that can
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.domain.playlist import PLAYLIST_SIZE_LIMIT, VERSION_CEILING, Playlist, PlaylistContent, PlaylistSummary
 from app.store.values import (
@@ -108,11 +108,13 @@ class StoredPlaylist:
                 spare += 1 + len(window[-1].encode())
                 window = window[:-1]
             item["recent_writes"] = string_list(window)
-        playlist = replace(
-            self.playlist,
+        playlist = Playlist(
+            playlist_token=self.playlist.playlist_token,
             playlist_name=changed.playlist_name,
             playlist_version=playlist_version,
             track_tokens=changed.track_tokens,
+            playlist_owner=self.playlist.playlist_owner,
+            created_at=self.playlist.created_at,
             updated_at=written_at,
             write_token=write_token,
         )
