@@ -32,6 +32,14 @@ class JsonFormatter(logging.Formatter):
             return json.dumps(members, default=str)
 
 
+def _json_formatter() -> JsonFormatter:
+    # No line tells where it was logged, by which thread and process: it need not be found out.
+    # https://docs.python.org/3/howto/logging.html#optimization
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    return JsonFormatter()
+
+
 def logging_configuration(*, readable: bool) -> dict[str, Any]:
     """A configuration for `logging.config.dictConfig`, all of it to the standard output."""
     return {
@@ -39,7 +47,7 @@ def logging_configuration(*, readable: bool) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {
             "readable": {"format": "%(asctime)s %(levelname)s %(message)s", "datefmt": "%H:%M:%S"},
-            "json": {"()": JsonFormatter},
+            "json": {"()": _json_formatter},
         },
         "handlers": {
             "output": {

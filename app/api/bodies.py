@@ -5,12 +5,14 @@ import json
 import re
 from collections.abc import Mapping
 from email.message import Message
+from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
+from app.api.fields import field_lines
 from app.api.problems import RequestRefused
 from app.api.schemas import BODY_LIMIT, fault_detail
 from app.domain.errors import FAULTS_LISTED
@@ -27,7 +29,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 async def read_content(request: Request) -> bytes:
     """The request's content as it was sent, up to the limits of size and time."""
-    declared = request.headers.get("content-length", "").lstrip("0")
+    declared = next(iter(field_lines(request.scope, b"content-length")), "").lstrip("0")
     # Python refuses to convert thousands of digits.
     if len(declared) > len(str(BODY_LIMIT)) or int(declared or 0) > BODY_LIMIT:
         raise _too_large()
@@ -73,28 +75,30 @@ class JsonBody(Generic[Body]):
             ) from error
 
     def _model_of_media_type(self, request: Request) -> type[Body]:
-        sent = Message()
-        sent["Content-Type"] = request.headers.get("content-type", "")
-        accepted = ", ".join(self._models)
-        header = "Accept-Patch" if request.method == "PATCH" else "Accept"  # RFC 5789 section 2.2
-        model = self._models.get(sent.get_content_type())
+        media_type, charset = _content_type(next(iter(field_lines(request.scope, b"content-type")), ""))
+        model = self._models.get(media_type)
         if model is None:
-            raise RequestRefused(
-                "unsupported-media-type",
-                f"Send the body with one of these as its Content-Type: {accepted}.",
-                headers={header: accepted},
-            )
-        charset = sent.get_content_charset("utf-8")
+            accepted = ", ".join(self._models)
+            raise self._unsupported(request, f"Send the body with one of these as its Content-Type: {accepted}.")
         # Several lines of one field are one list (RFC 9110 section 5.3).
-        codings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+        codings = ",".join(field_lines(request.scope, b"content-encoding")).lower().split(",")
         coded = any(coding.strip() not in ("", "identity") for coding in codings)
         if charset not in ("utf-8", "utf8", "us-ascii") or coded:
-            raise RequestRefused(
-                "unsupported-media-type",
-                "Send the body in UTF-8 and without a content coding.",
-                headers={header: accepted},
-            )
+            raise self._unsupported(request, "Send the body in UTF-8 and without a content coding.")
         return model
+
+    def _unsupported(self, request: Request, detail: str) -> RequestRefused:
+        header = "Accept-Patch" if request.method == "PATCH" else "Accept"  # RFC 5789 section 2.2
+        return RequestRefused("unsupported-media-type", detail, headers={header: ", ".join(self._models)})
+
+
+# Clients send few different ones; those of one that plays with them are forgotten.
+@lru_cache(maxsize=64)
+def _content_type(field_value: str) -> tuple[str, str | None]:
+    """The media type and the charset."""
+    sent = Message()
+    sent["Content-Type"] = field_value
+    return sent.get_content_type(), sent.get_content_charset("utf-8")
 
 
 def strict_json(body: bytes) -> Any:
@@ -105,8 +109,10 @@ def strict_json(body: bytes) -> Any:
     """
     try:
         text = body.decode("utf-8")
-        _check_nesting(text)
-        document = json.loads(text, object_pairs_hook=_unique_members, parse_constant=_no_constant)
+        # Few brackets cannot be nested deeply.
+        if text.count("[") + text.count("{") > NESTING_LIMIT:
+            _check_nesting(text)
+        document = _DECODER.decode(text)
         if "\\ud" in text or "\\uD" in text:
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError as error:
@@ -151,6 +157,9 @@ def _unique_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(constant: str) -> Any:
     raise _malformed(f"{constant} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_no_constant)
 
 
 def _faults(error: ValidationError) -> list[dict[str, str]]:
