@@ -2,6 +2,9 @@
 
 import json
 import logging
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,18 +21,41 @@ class JsonFormatter(logging.Formatter):
     _encoder = msgspec.json.Encoder(enc_hook=str)
 
     def format(self, record: logging.LogRecord) -> str:
-        members = {"level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        members: dict[str, Any] = {}
         if record.exc_info:
             members["exc_info"] = self.formatException(record.exc_info)
         if record.stack_info:
             members["stack_info"] = record.stack_info
         members |= {name: value for name, value in record.__dict__.items() if name not in _NO_MEMBERS}
-        members["time"] = datetime.fromtimestamp(record.created, UTC).isoformat()
+        return self.line(record.levelname, record.name, record.getMessage(), members, record.created)
+
+    def line(self, level: str, logger: str, message: str, extra: Mapping[str, Any], created: float) -> str:
+        """What is told, when (seconds since 1970), and by whom."""
+        told_at = datetime.fromtimestamp(created, UTC).isoformat()
+        members = {"level": level, "logger": logger, "message": message, **extra, "time": told_at}
         try:
             return self._encoder.encode(members).decode("ascii")
         except ValueError:
             # What is not ASCII, or a lone surrogate, is escaped: the output may be of any encoding.
             return json.dumps(members, default=str)
+
+
+class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes records as JSON, and what is told as often as there are requests without making a record of it."""
+
+    formatter: JsonFormatter
+
+    def tell(self, level: int, logger: str, message: str, extra: Mapping[str, Any]) -> None:
+        """Write the line that a record with these parts would be."""
+        line = self.formatter.line(logging.getLevelName(level), logger, message, extra, time.time())
+        with self.lock or nullcontext():
+            self.stream.write(f"{line}\n")
+            self.flush()
+
+
+def json_lines() -> JsonLines | None:
+    """Where all logs go, if they are written as JSON."""
+    return next((handler for handler in logging.getLogger().handlers if isinstance(handler, JsonLines)), None)
 
 
 def _json_formatter() -> JsonFormatter:
@@ -51,7 +77,7 @@ def logging_configuration(*, readable: bool) -> dict[str, Any]:
         },
         "handlers": {
             "output": {
-                "class": "logging.StreamHandler",
+                "()": logging.StreamHandler if readable else JsonLines,
                 "formatter": "readable" if readable else "json",
                 "stream": "ext://sys.stdout",
             }

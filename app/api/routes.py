@@ -13,6 +13,9 @@ from fastapi import APIRouter, Request, Response, params
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
+from starlette._utils import get_route_path
+from starlette.convertors import StringConvertor
+from starlette.routing import Match
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -41,6 +44,8 @@ class DirectRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
+        if any(type(convertor) is not StringConvertor for convertor in self.param_convertors.values()):
+            raise TypeError(f"{path} has a path parameter that is no plain string")
         answer = inspect.signature(endpoint, eval_str=True).return_annotation
         if not (inspect.isclass(answer) and issubclass(answer, Response)):
             raise TypeError(f"{endpoint} has to be declared to return a Response")
@@ -61,6 +66,21 @@ class DirectRoute(APIRoute):
             await response(scope, receive, send)
 
         self.app = serve
+
+    def matches(self, scope: "Scope") -> tuple[Match, "Scope"]:
+        """As Starlette's, for path parameters that are any string."""
+        if scope["type"] != "http" or (match := self.path_regex.match(get_route_path(scope))) is None:
+            return Match.NONE, {}
+        is_full = scope["method"] in (self.methods or ())
+        found = {"endpoint": self.endpoint, "path_params": match.groupdict(), "route": self}
+        return (Match.FULL if is_full else Match.PARTIAL), found
+
+    async def handle(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """As FastAPI's, for a route that no router includes."""
+        if scope["method"] in (self.methods or ()):
+            await self.app(scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
 
 
 def playlist_router(prefix: str) -> APIRouter:

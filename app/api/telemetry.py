@@ -8,6 +8,7 @@ from opentelemetry import trace
 
 from app.api.operations import ASKED_BY_MACHINES
 from app.api.problem_types import PROBLEM_TYPES
+from app.logs import json_lines
 from app.metrics import Metrics
 from app.store.ledger import opened_ledger
 
@@ -33,6 +34,7 @@ class TelemetryMiddleware:
         self._app = app
         self._metrics = metrics
         self._traced = traced
+        self._lines = json_lines()
         for code in PROBLEM_TYPES:
             metrics.expect_problem(code)
 
@@ -80,25 +82,26 @@ class TelemetryMiddleware:
         if not _log.isEnabledFor(level):
             return
         milliseconds = round(seconds * 1000, 1)
-        _log.log(
-            level,
-            "%s %s %s %s ms%s",
-            *(method, route, status or "cut off", milliseconds, f" {code}" if code else ""),
-            extra={
-                "request_id": scope["state"]["request_id"],
-                "method": method,
-                "route": route,
-                "status": status,
-                "duration_ms": milliseconds,
-                "dynamodb_calls": len(ledger.calls),
-                "dynamodb_capacity_units": sum(call.capacity_units for call in ledger.calls),
-                "problem": code,
-                "replayed": is_replay,
-                "own_writes_recovered": ledger.own_writes_recovered,
-                "appends_rebased": ledger.appends_rebased,
-                **(_trace_members() if self._traced else {}),
-            },
-        )
+        message = f"{method} {route} {status or 'cut off'} {milliseconds} ms{f' {code}' if code else ''}"
+        members = {
+            "request_id": scope["state"]["request_id"],
+            "method": method,
+            "route": route,
+            "status": status,
+            "duration_ms": milliseconds,
+            "dynamodb_calls": len(ledger.calls),
+            "dynamodb_capacity_units": sum([call.capacity_units for call in ledger.calls]),
+            "problem": code,
+            "replayed": is_replay,
+            "own_writes_recovered": ledger.own_writes_recovered,
+            "appends_rebased": ledger.appends_rebased,
+        }
+        if self._traced:
+            members |= _trace_members()
+        if self._lines is None:
+            _log.log(level, message, extra=members)
+        else:
+            self._lines.tell(level, _log.name, message, members)
 
 
 def _trace_members() -> dict[str, str]:

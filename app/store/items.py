@@ -14,6 +14,7 @@ from app.store.values import (
     Item,
     are_equal,
     elements_of,
+    first_of,
     item_size,
     item_size_bound,
     number,
@@ -137,7 +138,7 @@ class StoredPlaylist:
     @property
     def names_a_write(self) -> bool:
         """Whether a condition on this state names one write, and not only a number that may come again."""
-        return _head(self.item.get("recent_writes")) is not None
+        return first_of(self.item.get("recent_writes")) is not None
 
     def still_current(self) -> Condition:
         """Holds while nobody has written since this state was read.
@@ -146,7 +147,7 @@ class StoredPlaylist:
         so the newest write token has to be the same too.
         """
         values = {":read_version": self.item["playlist_version"]}
-        head = _head(self.item.get("recent_writes"))
+        head = first_of(self.item.get("recent_writes"))
         if head is None:
             newest = "attribute_not_exists(recent_writes[0])"
         else:
@@ -157,7 +158,7 @@ class StoredPlaylist:
     def is_state_of(self, other: "StoredPlaylist") -> bool:
         """Whether a write conditioned on one would still be made on the other."""
         return are_equal(self.item.get("playlist_version"), other.item.get("playlist_version")) and (
-            are_equal(_head(self.item.get("recent_writes")), _head(other.item.get("recent_writes")))
+            are_equal(first_of(self.item.get("recent_writes")), first_of(other.item.get("recent_writes")))
         )
 
     def holds_same_as(self, other: "StoredPlaylist") -> bool:
@@ -231,7 +232,7 @@ def read_summary(item: Item) -> PlaylistSummary:
 
 
 def _read_playlist(item: Item) -> Playlist:
-    write_token = string_of(_head(item.get("recent_writes")))
+    write_token = string_of(first_of(item.get("recent_writes")))
     return Playlist(
         playlist_token=_key_part(item["partition_key"]),
         playlist_name=string_of(item.get("playlist_name")) or "",
@@ -252,13 +253,6 @@ def _key_part(value: AttributeValue) -> str:
 
 def _version(value: AttributeValue | None) -> int | None:
     version = number_of(value)
-    if version is None or version != version.to_integral_value():
+    if version is None or not -VERSION_CEILING <= version < VERSION_CEILING:
         return None
-    if not -VERSION_CEILING <= version < VERSION_CEILING:
-        return None
-    return int(version)
-
-
-def _head(value: AttributeValue | None) -> AttributeValue | None:
-    elements = elements_of(value) or (None,)
-    return elements[0]
+    return None if version != int(version) else int(version)

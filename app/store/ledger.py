@@ -1,7 +1,5 @@
 """What the store did for a request, written down for whoever counts and tells it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -35,15 +33,16 @@ class Ledger:
 _open_ledger: ContextVar[Ledger | None] = ContextVar("open_ledger", default=None)
 
 
-@contextmanager
-def opened_ledger() -> Iterator[Ledger]:
+class opened_ledger:  # noqa: N801
     """Open a ledger for all that the store does in the block, tasks that it starts included."""
-    ledger = Ledger()
-    token = _open_ledger.set(ledger)
-    try:
-        yield ledger
-    finally:
-        _open_ledger.reset(token)
+
+    def __enter__(self) -> Ledger:
+        ledger = Ledger()
+        self._token = _open_ledger.set(ledger)
+        return ledger
+
+    def __exit__(self, *_: object) -> None:
+        _open_ledger.reset(self._token)
 
 
 def ledger() -> Ledger:

@@ -84,12 +84,13 @@ def string_of(value: AttributeValue | None) -> str | None:
         return None
 
 
-def number_of(value: AttributeValue | None) -> Decimal | None:
+def number_of(value: AttributeValue | None) -> int | Decimal | None:
     """The number, in full; None where there is none, or a value of another kind."""
     if value is None:
         return None
     try:
-        return Decimal(_number_in(value).N)
+        text = _number_in(value).N
+        return int(text) if text.isdecimal() else Decimal(text)
     except (msgspec.ValidationError, InvalidOperation):
         return None
 
@@ -102,6 +103,19 @@ def elements_of(value: AttributeValue | None) -> list[AttributeValue] | None:
         return _list_in(value).L
     except msgspec.ValidationError:
         return None
+
+
+def first_of(value: AttributeValue | None) -> AttributeValue | None:
+    """The first element of a list; None where there is none."""
+    if value is None:
+        return None
+    text = bytes(value)
+    if text.startswith(_LIST_HEAD):
+        string = text[len(_LIST_HEAD) : text.index(b'"', len(_LIST_HEAD))]
+        if b"\\" not in string:
+            return msgspec.Raw(b'{"S":"%b"}' % string)
+    elements = elements_of(value)
+    return elements[0] if elements else None
 
 
 def strings_of(value: AttributeValue | None) -> tuple[str, ...]:
