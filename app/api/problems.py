@@ -6,11 +6,11 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
+from app.api.encoding import encoded_json
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.request_id import HEADER as REQUEST_ID_HEADER
 from app.api.request_id import request_id
@@ -110,7 +110,7 @@ def problem(
 def problem_content(code: str, detail: str, *, instance: str, request_id: str, **members: Any) -> bytes:
     """The JSON of problem details."""
     kind = PROBLEM_TYPES[code]
-    return to_json(
+    return encoded_json(
         {
             "type": f"/problems/{code}",
             "title": kind.title,

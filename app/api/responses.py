@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
+from app.api.encoding import encoded_json
 from app.api.schemas import playlist_members
 from app.domain.playlist import Playlist
 from app.store.writes import Written
@@ -13,12 +13,11 @@ from app.store.writes import Written
 JSON = "application/json"
 # A client may keep an answer, and has to ask before it uses it: a stale base is a conflict.
 _REVALIDATED = (b"cache-control", b"private, no-cache")
-_ENCODER = msgspec.json.Encoder()
 
 
 def json_response(members: Mapping[str, Any], status: int = 200) -> Response:
     """JSON that caches have to revalidate."""
-    response = Response(_ENCODER.encode(members), status, media_type=JSON)
+    response = Response(encoded_json(members), status, media_type=JSON)
     response.raw_headers.append(_REVALIDATED)
     return response
 

@@ -1,6 +1,7 @@
 """What a playlist is, which content it may have, and what names its state."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 # A version has to leave room for the next one in a signed 64-bit integer (Kotlin's Long).
@@ -43,7 +44,7 @@ class Playlist:
     playlist_token: str
     playlist_name: str
     playlist_version: int | None
-    track_tokens: tuple[str, ...]
+    track_tokens: Sequence[str]
     playlist_owner: str | None = None
     created_at: str | None = None
     updated_at: str | None = None
@@ -70,7 +71,7 @@ class Playlist:
     def renamed(self, playlist_name: str) -> "Playlist":
         return replace(self, playlist_name=playlist_name)
 
-    def with_tracks(self, track_tokens: tuple[str, ...]) -> "Playlist":
+    def with_tracks(self, track_tokens: Sequence[str]) -> "Playlist":
         return replace(self, track_tokens=track_tokens)
 
     def has_content_of(self, other: "Playlist") -> bool:

@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValu
 """
 
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
@@ -118,18 +118,70 @@ def first_of(value: AttributeValue | None) -> AttributeValue | None:
     return elements[0] if elements else None
 
 
+class Strings(Sequence[str]):
+    """The strings of a list, decoded once somebody looks at them; elements of other kinds are left out.
+
+    Equal to every sequence of the same strings.
+    """
+
+    __slots__ = ("_decoded", "_value")
+
+    def __init__(self, value: AttributeValue | None) -> None:
+        self._value = value
+        self._decoded: tuple[str, ...] | None = None if value is not None else ()
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._strings[index]
+
+    def __len__(self) -> int:
+        return len(self._strings)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._strings)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Sequence) and self._strings == tuple(other))
+
+    def __hash__(self) -> int:
+        return hash(self._strings)
+
+    def __repr__(self) -> str:
+        return repr(self._strings)
+
+    def as_json(self) -> msgspec.Raw:
+        """A JSON array of them, without a look at each where it can be had from the list as it is written."""
+        inner = _inner_text(self._value)
+        if inner is None:
+            return msgspec.Raw(_encode(self._strings))
+        return msgspec.Raw(b'["' + inner.replace(_LIST_SEPARATOR, b'","') + b'"]')
+
+    @property
+    def _strings(self) -> tuple[str, ...]:
+        if self._decoded is None:
+            self._decoded = strings_of(self._value)
+        return self._decoded
+
+
 def strings_of(value: AttributeValue | None) -> tuple[str, ...]:
     """The strings of a list; elements of other kinds are left out."""
-    if value is None:
-        return ()
-    text = bytes(value)
-    if text.startswith(_LIST_HEAD) and text.endswith(_LIST_TAIL) and b"\\" not in text:
-        strings = text[len(_LIST_HEAD) : -len(_LIST_TAIL)].decode().split(_LIST_SEPARATOR.decode())
-        # With elements of other kinds there are more quotes than these strings have.
-        if text.count(b'"') == _QUOTES_OF_LIST + _QUOTES_OF_STRING * len(strings):
-            return tuple(strings)
+    if (inner := _inner_text(value)) is not None:
+        return tuple(inner.decode().split(_LIST_SEPARATOR.decode()))
     elements = elements_of(value) or ()
     return tuple(string for element in elements if (string := string_of(element)) is not None)
+
+
+def _inner_text(value: AttributeValue | None) -> bytes | None:
+    """What stands between the first quote and the last of a list that is strings without escapes, and no others."""
+    if value is None:
+        return None
+    text = bytes(value)
+    if not text.startswith(_LIST_HEAD) or not text.endswith(_LIST_TAIL) or b"\\" in text:
+        return None
+    # With elements of other kinds there are more quotes than these strings have.
+    strings = text.count(_LIST_SEPARATOR) + 1
+    if text.count(b'"') != _QUOTES_OF_LIST + _QUOTES_OF_STRING * strings:
+        return None
+    return text[len(_LIST_HEAD) : -len(_LIST_TAIL)]
 
 
 def are_equal(one: AttributeValue | None, other: AttributeValue | None) -> bool:

@@ -1,12 +1,29 @@
+import json
+from base64 import b64encode
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.playlist import PlaylistContent
 from app.store.items import ITEM_SIZE_LIMIT, RECENT_WRITES_KEPT, StoredPlaylist
-from app.store.values import Item, encoded, encoded_item, item_size, number, string, string_list
+from app.store.values import (
+    Item,
+    Strings,
+    are_equal,
+    decoded,
+    encoded,
+    encoded_item,
+    first_of,
+    item_size,
+    item_size_bound,
+    number,
+    string,
+    string_list,
+    strings_of,
+)
 
 WRITE = {"write_token": "new_write_token_", "written_at": "2026-11-24T09:00:00.000Z"}
 
@@ -161,3 +178,53 @@ def test_new_item_has_the_documented_form() -> None:
         "created_at": string(WRITE["written_at"]),
         "updated_at": string(WRITE["written_at"]),
     }
+
+
+_STRINGS = st.text(st.sampled_from('a"\\,:{}[]SL é🎵\n/')) | st.text()
+
+
+@given(st.lists(_STRINGS))
+def test_strings_are_read_and_told_as_they_were_written(strings: list[str]) -> None:
+    written = string_list(strings)
+
+    assert decoded(written) == {"L": [{"S": string} for string in strings]}
+    assert Strings(written) == tuple(strings)
+    assert strings_of(written) == tuple(strings)
+    assert json.loads(bytes(Strings(written).as_json())) == strings
+    assert first_of(written) == (string(strings[0]) if strings else None)
+
+
+_VALUES = st.recursive(
+    st.fixed_dictionaries({"S": _STRINGS})
+    | st.fixed_dictionaries({"N": st.integers().map(str)})
+    | st.fixed_dictionaries({"B": st.binary()})
+    | st.fixed_dictionaries({"BS": st.lists(st.binary(), min_size=1)})
+    | st.fixed_dictionaries({"SS": st.lists(_STRINGS, min_size=1)})
+    | st.fixed_dictionaries({"NS": st.lists(st.integers().map(str), min_size=1)})
+    | st.sampled_from([{"NULL": True}, {"BOOL": False}]),
+    lambda values: (
+        st.fixed_dictionaries({"L": st.lists(values)}) | st.fixed_dictionaries({"M": st.dictionaries(_STRINGS, values)})
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.lists(_VALUES))
+def test_elements_that_are_no_strings_are_left_out_of_strings(elements: list[Any]) -> None:
+    for separators in ((",", ":"), (", ", ": ")):
+        text = json.dumps({"L": elements}, separators=separators, default=lambda data: b64encode(data).decode())
+        strings = [element["S"] for element in elements if "S" in element]
+
+        assert Strings(msgspec.Raw(text.encode())) == strings
+        assert json.loads(bytes(Strings(msgspec.Raw(text.encode())).as_json())) == strings
+
+
+@given(_VALUES)
+def test_value_is_the_same_after_its_way_through_json(value: Any) -> None:
+    assert decoded(encoded(value)) == value
+    assert are_equal(encoded(value), msgspec.Raw(b" %b " % bytes(encoded(value))))
+
+
+@given(st.dictionaries(_STRINGS, _VALUES))
+def test_no_item_takes_more_than_its_bound(item: dict[str, Any]) -> None:
+    assert item_size(encoded_item(item)) <= item_size_bound(encoded_item(item))
