@@ -7,8 +7,8 @@ from collections.abc import Callable
 from app.store.items import StoredPlaylist
 from app.store.values import item_size_bound
 
-# Its values as text, and decoded: a string takes some 50 bytes more than its characters.
-_BYTES_IN_MEMORY_PER_BYTE = 4
+# Its values as text, and decoded twice: as strings, which take some 50 bytes more than their characters, and as JSON.
+_BYTES_IN_MEMORY_PER_BYTE = 5
 _BYTES_PER_ENTRY = 1_000
 # A failed condition costs write units by the item's size, so where others write too, reading first is cheaper.
 _SHUNNED_SECONDS = 1.0

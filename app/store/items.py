@@ -6,6 +6,7 @@ service would not have written, until a change replaces them (of tracks that can
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.domain.playlist import PLAYLIST_SIZE_LIMIT, VERSION_CEILING, Playlist, PlaylistContent, PlaylistSummary
@@ -58,9 +59,15 @@ class StoredPlaylist:
     playlist: Playlist
 
     @classmethod
-    def from_item(cls, item: Item) -> "StoredPlaylist":
-        """Read an item whatever other programs made of it; nothing in it is refused."""
-        return cls(item=item, playlist=_read_playlist(item))
+    def from_item(cls, item: Item, *, base: "StoredPlaylist | None" = None) -> "StoredPlaylist":
+        """Read an item whatever other programs made of it; nothing in it is refused.
+
+        What was decoded of the tracks of `base` serves again if they are the same to the byte.
+        """
+        tracks = item.get("track_tokens")
+        if base is not None and tracks == base.item.get("track_tokens"):
+            return cls(item=item, playlist=_read_playlist(item, base.playlist.track_tokens))
+        return cls(item=item, playlist=_read_playlist(item, Strings(tracks)))
 
     @classmethod
     def created(
@@ -232,13 +239,13 @@ def read_summary(item: Item) -> PlaylistSummary:
     )
 
 
-def _read_playlist(item: Item) -> Playlist:
+def _read_playlist(item: Item, track_tokens: Sequence[str]) -> Playlist:
     write_token = string_of(first_of(item.get("recent_writes")))
     return Playlist(
         playlist_token=_key_part(item["partition_key"]),
         playlist_name=string_of(item.get("playlist_name")) or "",
         playlist_version=_version(item.get("playlist_version")),
-        track_tokens=Strings(item.get("track_tokens")),
+        track_tokens=track_tokens,
         playlist_owner=string_of(item.get("playlist_owner")),
         created_at=string_of(item.get("created_at")),
         updated_at=string_of(item.get("updated_at")),

@@ -211,7 +211,8 @@ class PlaylistRepository:
 
     async def _load(self, playlist_token: str, deadline: Deadline) -> StoredPlaylist:
         try:
-            stored = await load_playlist(self._table, self._attempts, playlist_token, deadline)
+            base = self._bases.get(playlist_token)
+            stored = await load_playlist(self._table, self._attempts, playlist_token, deadline, base=base)
         except PlaylistNotFound:
             self._bases.forget(playlist_token)
             raise

@@ -7,10 +7,18 @@ from app.store.items import PLAYLIST_SORT_KEY, StoredPlaylist
 
 
 async def load_playlist(
-    table: DynamoDBTable, attempts: Attempts, playlist_token: str, deadline: Deadline
+    table: DynamoDBTable,
+    attempts: Attempts,
+    playlist_token: str,
+    deadline: Deadline,
+    *,
+    base: StoredPlaylist | None = None,
 ) -> StoredPlaylist:
-    """The current state, strongly consistent. Raises PlaylistNotFound, Throttled, StorageUnavailable."""
+    """The current state, strongly consistent; `base` is one seen before, of which the tracks may be decoded.
+
+    Raises PlaylistNotFound, Throttled, StorageUnavailable.
+    """
     item = await attempts.read(lambda: table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline)
     if item is None:
         raise PlaylistNotFound(playlist_token)
-    return StoredPlaylist.from_item(item)
+    return StoredPlaylist.from_item(item, base=base)

@@ -21,7 +21,6 @@ Item: TypeAlias = dict[str, AttributeValue]
 # A list of strings, as DynamoDB writes it. Without a backslash in it, each quote begins or ends a string.
 _LIST_HEAD, _LIST_SEPARATOR, _LIST_TAIL = b'{"L":[{"S":"', b'"},{"S":"', b'"}]}'
 _BYTES_PER_CHARACTER = 4  # At most.
-_QUOTES_OF_LIST, _QUOTES_OF_STRING = 2, 4
 
 
 class _String(msgspec.Struct):
@@ -124,11 +123,12 @@ class Strings(Sequence[str]):
     Equal to every sequence of the same strings.
     """
 
-    __slots__ = ("_decoded", "_value")
+    __slots__ = ("_decoded", "_json", "_value")
 
     def __init__(self, value: AttributeValue | None) -> None:
         self._value = value
-        self._decoded: tuple[str, ...] | None = None if value is not None else ()
+        self._decoded: tuple[str, ...] | None = None
+        self._json: msgspec.Raw | None = None
 
     def __getitem__(self, index: Any) -> Any:
         return self._strings[index]
@@ -150,10 +150,10 @@ class Strings(Sequence[str]):
 
     def as_json(self) -> msgspec.Raw:
         """A JSON array of them, without a look at each where it can be had from the list as it is written."""
-        inner = _inner_text(self._value)
-        if inner is None:
-            return msgspec.Raw(_encode(self._strings))
-        return msgspec.Raw(b'["' + inner.replace(_LIST_SEPARATOR, b'","') + b'"]')
+        if self._json is None:
+            inner = _joined(self._value, b'","')
+            self._json = msgspec.Raw(_encode(self._strings) if inner is None else b'["%b"]' % inner)
+        return self._json
 
     @property
     def _strings(self) -> tuple[str, ...]:
@@ -164,24 +164,22 @@ class Strings(Sequence[str]):
 
 def strings_of(value: AttributeValue | None) -> tuple[str, ...]:
     """The strings of a list; elements of other kinds are left out."""
-    if (inner := _inner_text(value)) is not None:
-        return tuple(inner.decode().split(_LIST_SEPARATOR.decode()))
+    if (inner := _joined(value, b'"')) is not None:
+        return tuple(inner.decode().split('"'))
     elements = elements_of(value) or ()
     return tuple(string for element in elements if (string := string_of(element)) is not None)
 
 
-def _inner_text(value: AttributeValue | None) -> bytes | None:
-    """What stands between the first quote and the last of a list that is strings without escapes, and no others."""
+def _joined(value: AttributeValue | None, separator: bytes) -> bytes | None:
+    """The strings of a list as text, joined; None if it has a string with an escape or a brace, or other elements."""
     if value is None:
         return None
     text = bytes(value)
     if not text.startswith(_LIST_HEAD) or not text.endswith(_LIST_TAIL) or b"\\" in text:
         return None
-    # With elements of other kinds there are more quotes than these strings have.
-    strings = text.count(_LIST_SEPARATOR) + 1
-    if text.count(b'"') != _QUOTES_OF_LIST + _QUOTES_OF_STRING * strings:
-        return None
-    return text[len(_LIST_HEAD) : -len(_LIST_TAIL)]
+    joined = text[len(_LIST_HEAD) : -len(_LIST_TAIL)].replace(_LIST_SEPARATOR, separator)
+    # Each element begins with a brace: of strings, those are gone.
+    return None if b"{" in joined else joined
 
 
 def are_equal(one: AttributeValue | None, other: AttributeValue | None) -> bool:
