@@ -61,8 +61,8 @@ class Server:
 
     @property
     def open_connections(self) -> int:
-        """How many the client has not closed yet."""
-        return sum(not connection.reader.at_eof() for connection in self.connections)
+        """How many neither side has closed yet."""
+        return sum(not (each.reader.at_eof() or each.writer.is_closing()) for each in self.connections)
 
 
 @asynccontextmanager
@@ -77,7 +77,8 @@ async def serving(serve: Serve, *, tls: ssl.SSLContext | None = None) -> AsyncIt
         connection = Connection(len(server.connections), reader, writer)
         server.connections.append(connection)
         try:
-            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # uvloop raises RuntimeError where the client has gone.
+            with suppress(OSError, RuntimeError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await serve(connection)
         finally:
             running.discard(task)

@@ -57,8 +57,7 @@ def signed_by_botocore(
 
 def headers_in(lines: str) -> dict[str, str]:
     assert lines.endswith("\r\n")
-    headers = [line.split(": ", 1) for line in lines.removesuffix("\r\n").split("\r\n")]
-    return {name: value for name, value in headers}
+    return dict(line.split(": ", 1) for line in lines.removesuffix("\r\n").split("\r\n"))
 
 
 @settings(max_examples=2_000, deadline=None)
