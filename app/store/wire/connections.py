@@ -129,7 +129,7 @@ class ConnectionPool:
             raise self._not_made(f"none within {self._connect_timeout:g} s") from error
         except (OSError, ssl.CertificateError) as error:
             raise self._not_made(error) from error
-        if not connection.is_reusable:
+        if not connection.is_open:
             raise self._not_made("closed as soon as it was made")
         return connection
 
@@ -166,9 +166,14 @@ class _Connection(asyncio.Protocol):
         return await self._reply
 
     @property
+    def is_open(self) -> bool:
+        """Whether requests can be sent: uvloop has the end of TLS's handshake yet to be sent itself."""
+        return self._transport is not None and not self._is_broken
+
+    @property
     def is_reusable(self) -> bool:
         """Whether the last answer is whole, the request too, and the server holds the connection open."""
-        return not (self._is_broken or self._transport is None or self._transport.get_write_buffer_size())
+        return self._transport is not None and not (self._is_broken or self._transport.get_write_buffer_size())
 
     @property
     def is_quiet(self) -> bool:

@@ -16,7 +16,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError
 
 from app.store.integrity import CorruptAnswer, check_integrity
-from app.store.wire.connections import Address, ConnectionPool, Reply
+from app.store.wire.connections import Address, ConnectionNotMade, ConnectionPool, Reply
 from app.store.wire.signing import CONTENT_TYPE, TARGET_PREFIX, Signer
 
 if TYPE_CHECKING:
@@ -173,7 +173,10 @@ class ShortCut(AioBaseClient):  # type: ignore[misc]
         tls = None
         if parts.scheme == "https":
             # Reading the certificates of all authorities takes tens of milliseconds.
-            tls = await asyncio.to_thread(session.verifying_context)
+            try:
+                tls = await asyncio.to_thread(session.verifying_context)
+            except OSError as error:
+                raise ConnectionNotMade(endpoint_url=url, error=error) from error
         config = self.meta.config
         address = Address(url, parts.hostname or "", parts.port or (443 if tls else 80), tls)
         return ConnectionPool(
