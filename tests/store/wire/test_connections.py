@@ -422,6 +422,13 @@ async def test_what_is_no_whole_answer_is_none(text: bytes, step: int | None) ->
         assert len(server.connections) == 2
 
 
+@pytest.mark.parametrize("name", ["no length", "no length in HTTP/1.0", "another protocol"])
+async def test_answer_that_would_end_with_its_connection_is_refused_at_once(name: str) -> None:
+    async with served(sending(NO_ANSWERS[name], then_hang=True), read_timeout=1.0) as (pool, _):
+        with pytest.raises(ConnectionClosedError):
+            await pool.exchange(request())
+
+
 async def test_reset_midway_in_an_answer_is_no_answer() -> None:
     async def reset(connection: Connection) -> None:
         await connection.request()

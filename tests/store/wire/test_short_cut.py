@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.domain.errors import PlaylistError, StorageUnavailable
+from app.domain.errors import OutcomeUnknown, PlaylistError, StorageUnavailable
 from app.settings import load_settings
 from app.store import client as client_module
 from app.store.client import open_client
@@ -116,7 +116,9 @@ class Engine:
 async def table_on(url: str, name: str = "short-cut", **options: Any) -> AsyncIterator[DynamoDBTable]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-        async with open_client(load_settings(auth="none", client=name), **options) as client:
+        # Long, so that a busy machine is no fault of the client's.
+        settings = load_settings(auth="none", client=name, connect_timeout_seconds=10, read_timeout_seconds=10)
+        async with open_client(settings, **options) as client:
             yield DynamoDBTable(client, "music_items")
 
 
@@ -414,6 +416,21 @@ async def test_refused_signature_is_repeated_once_at_most(both: Both, clock: Clo
         with pytest.raises(StorageUnavailable):
             await put(both.short_cut)
         assert len(both.engine.requests) == number_of_attempts
+
+
+async def test_answer_of_the_repeated_call_is_held_against_its_checksum_too(both: Both) -> None:
+    clock = Clock(3600)
+
+    def damaged(asked: Request) -> bytes:
+        told = clock(asked)
+        return answer(b"{}", "x-amz-crc32: 1") if told.startswith(b"HTTP/1.1 200") else told
+
+    both.engine.answered = damaged
+
+    with pytest.raises(OutcomeUnknown):
+        await put(both.short_cut)
+
+    assert len(both.engine.requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,9 @@ def environment(endpoint_url: str, monkeypatch: pytest.MonkeyPatch) -> pytest.Mo
 async def table_on(server: Server, environment: pytest.MonkeyPatch, **settings: Any) -> AsyncIterator[DynamoDBTable]:
     """A table behind `https://localhost` and the server's port."""
     environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"https://localhost:{server.port}")
-    async with open_client(load_settings(auth="none", **settings)) as client:
+    # Long, so that a busy machine is no fault of the client's.
+    patient = {"connect_timeout_seconds": 10, "read_timeout_seconds": 10, **settings}
+    async with open_client(load_settings(auth="none", **patient)) as client:
         yield DynamoDBTable(client, "music_items")
 
 
