@@ -19,9 +19,8 @@ from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, 
 _KEPT_SECONDS = 12.0
 # After a rest of this length the server may have closed, and the loop not have noticed.
 _LOOKED_AT_AFTER_SECONDS = 0.5
-_HEAD_LIMIT = 64 * 1024
-# An item has 400 KiB at most, and a character takes six bytes at most when it is escaped.
-_BODY_LIMIT = 8 * 1024 * 1024
+# An item has 400 KiB at most, and nine times that as JSON: an empty string in a list counts as one byte.
+_ANSWER_LIMIT = 8 * 1024 * 1024
 
 
 class ConnectionNotMade(EndpointConnectionError):  # type: ignore[misc]
@@ -130,7 +129,7 @@ class ConnectionPool:
             raise self._not_made(f"none within {self._connect_timeout:g} s") from error
         except (OSError, ssl.CertificateError) as error:
             raise self._not_made(error) from error
-        if not connection.is_reusable:
+        if not connection.is_open:
             raise self._not_made("closed as soon as it was made")
         return connection
 
@@ -149,8 +148,8 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._reply: asyncio.Future[Reply] | None = None
         self._headers: dict[bytes, bytes] = {}
-        self._head_size = self._body_size = 0
         self._body: list[bytes] = []
+        self._size = 0
         self._silent_since = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._is_broken = False
@@ -159,6 +158,7 @@ class _Connection(asyncio.Protocol):
     async def exchange(self, request: bytes) -> Reply:
         assert self._transport is not None
         self._reply = self._loop.create_future()
+        self._size = 0
         self._silent_since = self._loop.time()
         if self._watch is None:
             self._watch = self._loop.call_later(self._read_timeout, self._look_at_time)
@@ -166,9 +166,14 @@ class _Connection(asyncio.Protocol):
         return await self._reply
 
     @property
+    def is_open(self) -> bool:
+        """Whether requests can be sent: uvloop has the end of TLS's handshake yet to be sent itself."""
+        return self._transport is not None and not self._is_broken
+
+    @property
     def is_reusable(self) -> bool:
         """Whether the last answer is whole, the request too, and the server holds the connection open."""
-        return not (self._is_broken or self._transport is None or self._transport.get_write_buffer_size())
+        return self._transport is not None and not (self._is_broken or self._transport.get_write_buffer_size())
 
     @property
     def is_quiet(self) -> bool:
@@ -208,9 +213,13 @@ class _Connection(asyncio.Protocol):
             self.abort()  # Nobody asked.
             return
         self._silent_since = self._loop.time()
+        # All of it counts: a header, or a row of interim answers, may be what has no end.
+        self._size += len(data)
         try:
+            if self._size > _ANSWER_LIMIT:
+                raise _NoAnswer("the answer has no end")
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade, _NoAnswer) as error:
             self._fail(ConnectionClosedError(endpoint_url=self._url, error=error))
             self.abort()
 
@@ -219,13 +228,10 @@ class _Connection(asyncio.Protocol):
             raise _NoAnswer("more than one answer to a request")
         self._headers = {}
         self._body = []
-        self._head_size = self._body_size = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_size += len(name) + len(value)
-        if self._head_size > _HEAD_LIMIT:
-            raise _NoAnswer("the headers have no end")
-        self._headers[name.lower()] = value
+        # llhttp leaves the spaces after a value.
+        self._headers[name.lower()] = value.rstrip(b" \t")
 
     def on_headers_complete(self) -> None:
         if self._is_interim:
@@ -235,9 +241,6 @@ class _Connection(asyncio.Protocol):
             raise _NoAnswer("an answer without a length")
 
     def on_body(self, body: bytes) -> None:
-        self._body_size += len(body)
-        if self._body_size > _BODY_LIMIT:
-            raise _NoAnswer("the answer has no end")
         self._body.append(body)
 
     def on_message_complete(self) -> None:
@@ -273,4 +276,4 @@ class _Connection(asyncio.Protocol):
 
 
 class _NoAnswer(Exception):
-    """What came is not the one answer that was asked for; raised into the parser, which passes it on."""
+    """What came is not the one answer that was asked for; the parser passes it on where its target raises it."""

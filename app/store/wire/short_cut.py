@@ -16,7 +16,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError
 
 from app.store.integrity import CorruptAnswer, check_integrity
-from app.store.wire.connections import Address, ConnectionPool, Reply
+from app.store.wire.connections import Address, ConnectionNotMade, ConnectionPool, Reply
 from app.store.wire.signing import CONTENT_TYPE, TARGET_PREFIX, Signer
 
 if TYPE_CHECKING:
@@ -58,9 +58,14 @@ class _Refusal(msgspec.Struct):
     """An answer that refuses a call; the message has had two spellings."""
 
     type: str = msgspec.field(name="__type", default="")
-    message: str = ""
-    Message: str = ""
+    message: str | None = None
+    Message: str | None = None
     Item: dict[str, msgspec.Raw] | None = None
+
+    @property
+    def code(self) -> str:
+        """Without what the SDK takes off: com.amazonaws.dynamodb.v20120810#Code, Code:http://internal/."""
+        return self.type.partition(":")[0].rpartition("#")[2]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -115,13 +120,18 @@ class ShortCut(AioBaseClient):  # type: ignore[misc]
     async def _known_way(self, operation_name: str) -> "_Way | None":
         if time.monotonic() - self._asked_at < _CREDENTIALS_KEPT_SECONDS:
             return self._way
+        if self.meta.config.signature_version != "v4":
+            return None  # And there may be no credentials to ask for.
         async with self._asking:
             if (now := time.monotonic()) - self._asked_at < _CREDENTIALS_KEPT_SECONDS:
                 return self._way
             credentials = await self._credentials()
-            if self._way is None or self._way.credentials != credentials:
+            old = self._way
+            if old is None or old.credentials != credentials:
                 # An endpoint may depend on the credential's account.
                 self._way = await self._new_way(operation_name, credentials)
+                if old is not None and (self._way is None or self._way.pool is not old.pool):
+                    old.pool.close()
             self._asked_at = now
             return self._way
 
@@ -140,8 +150,7 @@ class ShortCut(AioBaseClient):  # type: ignore[misc]
         session = self._endpoint.http_session
         parts = urlsplit(url)
         is_understood = (
-            self.meta.config.signature_version == "v4"
-            and context["auth_type"] in (None, "v4")
+            context["auth_type"] in (None, "v4")
             and signing.get("signing_name", "dynamodb") == "dynamodb"
             and not headers
             and parts.hostname is not None
@@ -160,12 +169,7 @@ class ShortCut(AioBaseClient):  # type: ignore[misc]
             signer = Signer(credentials, host=host, region=signing.get("region") or self.meta.region_name)
         except ValueError:
             return None
-        if self._way is not None and self._way.url == url:
-            pool = self._way.pool
-        else:
-            if self._way is not None:
-                self._way.pool.close()
-            pool = await self._new_pool(url, session)
+        pool = self._way.pool if self._way and self._way.url == url else await self._new_pool(url, session)
         return _Way(url, credentials, signer, pool, host, self._user_agent_creator.to_string())
 
     async def _new_pool(self, url: str, session: AIOHTTPSession) -> ConnectionPool:
@@ -173,7 +177,10 @@ class ShortCut(AioBaseClient):  # type: ignore[misc]
         tls = None
         if parts.scheme == "https":
             # Reading the certificates of all authorities takes tens of milliseconds.
-            tls = await asyncio.to_thread(session.verifying_context)
+            try:
+                tls = await asyncio.to_thread(session.verifying_context)
+            except OSError as error:
+                raise ConnectionNotMade(endpoint_url=url, error=error) from error
         config = self.meta.config
         address = Address(url, parts.hostname or "", parts.port or (443 if tls else 80), tls)
         return ConnectionPool(
@@ -185,11 +192,12 @@ class ShortCut(AioBaseClient):  # type: ignore[misc]
 
     def _has_learnt_skew(self, reply: Reply) -> bool:
         """Whether the call was refused because our clock is wrong by more than was known."""
-        if not any(code.encode() in reply.body for code in _REFUSALS_OF_TIME):
+        # Of another status it would not be known what became of the call.
+        if reply.status >= 500 or (refusal := _refusal(reply)) is None or refusal.code not in _REFUSALS_OF_TIME:
             return False
         try:
             skew = parsedate_to_datetime(_text(reply, b"date") or "").timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return False
         if abs(skew - self._skew) < _SKEW_SECONDS:
             return False
@@ -258,19 +266,21 @@ def _answer(operation: str, text: bytes) -> Answer:
     return answer
 
 
-def _failed_condition(reply: Reply) -> Answer | None:
-    """A conflict, read here because it brings an item; None if it is another refusal."""
+def _refusal(reply: Reply) -> _Refusal | None:
+    """None of what DynamoDB does not write."""
     try:
-        refusal = _refusal_in(reply.body)
+        return _refusal_in(reply.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    if reply.status != 400 or refusal.type.rpartition("#")[2] != "ConditionalCheckFailedException":
+
+
+def _failed_condition(reply: Reply) -> Answer | None:
+    """A conflict, read here because it brings an item; None if it is another refusal."""
+    refusal = _refusal(reply)
+    if refusal is None or refusal.code != "ConditionalCheckFailedException":
         return None
     parsed: Answer = {
-        "Error": {
-            "Code": "ConditionalCheckFailedException",
-            "Message": refusal.message or refusal.Message,
-        },
+        "Error": {"Code": refusal.code, "Message": refusal.message or refusal.Message or ""},
         "ResponseMetadata": {"HTTPStatusCode": reply.status, "RequestId": _text(reply, b"x-amzn-requestid")},
     }
     if refusal.Item is not None:
