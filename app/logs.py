@@ -53,9 +53,12 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
             self.flush()
 
 
-def json_lines() -> JsonLines | None:
-    """Where all logs go, if they are written as JSON."""
-    return next((handler for handler in logging.getLogger().handlers if isinstance(handler, JsonLines)), None)
+def json_lines(logger: logging.Logger) -> JsonLines | None:
+    """Where all that a logger is told goes to, if that is written as JSON and nobody else is told."""
+    handlers = logger.root.handlers
+    if logger.handlers or len(handlers) != 1 or not isinstance(handlers[0], JsonLines):
+        return None
+    return handlers[0]
 
 
 def _json_formatter() -> JsonFormatter:

@@ -34,7 +34,6 @@ class TelemetryMiddleware:
         self._app = app
         self._metrics = metrics
         self._traced = traced
-        self._lines = json_lines()
         for code in PROBLEM_TYPES:
             metrics.expect_problem(code)
 
@@ -98,10 +97,11 @@ class TelemetryMiddleware:
         }
         if self._traced:
             members |= _trace_members()
-        if self._lines is None:
+        lines = json_lines(_log)
+        if lines is None:
             _log.log(level, message, extra=members)
         else:
-            self._lines.tell(level, _log.name, message, members)
+            lines.tell(level, _log.name, message, members)
 
 
 def _trace_members() -> dict[str, str]:
