@@ -140,7 +140,9 @@ class Strings(Sequence[str]):
         return iter(self._strings)
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Sequence) and self._strings == tuple(other))
+        if self is other or (isinstance(other, Strings) and self._value == other._value):
+            return True
+        return isinstance(other, Sequence) and self._strings == tuple(other)
 
     def __hash__(self) -> int:
         return hash(self._strings)

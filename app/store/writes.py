@@ -115,7 +115,7 @@ class ConditionalWrites:
             holds_again = read is None or not read.names_a_write
             await self._attempts.write(call, deadline, holds_again=holds_again)
         except ConditionFailed as failed:
-            return _stored_in(failed.item), failed.uncertain
+            return _stored_in(failed.item, base=read), failed.uncertain
         except OutcomeUnknown as unknown:
             met = await self._settle(playlist_token, unknown, deadline)
             if _is_unchanged(met, read):
@@ -141,5 +141,5 @@ def _is_unchanged(met: StoredPlaylist | None, read: StoredPlaylist | None) -> bo
     return met.is_state_of(read)
 
 
-def _stored_in(item: Item | None) -> StoredPlaylist | None:
-    return None if item is None else StoredPlaylist.from_item(item)
+def _stored_in(item: Item | None, *, base: StoredPlaylist | None = None) -> StoredPlaylist | None:
+    return None if item is None else StoredPlaylist.from_item(item, base=base)
