@@ -47,16 +47,26 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
 
     def tell(self, level: int, logger: str, message: str, extra: Mapping[str, Any]) -> None:
         """Write the line that a record with these parts would be."""
-        line = self.formatter.line(logging.getLevelName(level), logger, message, extra, time.time())
-        with self.lock or nullcontext():
-            self.stream.write(f"{line}\n")
-            self.flush()
+        try:
+            line = self.formatter.line(logging.getLevelName(level), logger, message, extra, time.time())
+            with self.lock or nullcontext():
+                self.stream.write(f"{line}\n")
+                self.flush()
+        except Exception:
+            # As `emit` does: who has no place to log to serves all the same.
+            self.handleError(logging.makeLogRecord({"name": logger, "levelno": level, "msg": message}))
 
 
 def json_lines(logger: logging.Logger) -> JsonLines | None:
     """Where all that a logger is told goes to, if that is written as JSON and nobody else is told."""
-    handlers = logger.root.handlers
-    if logger.handlers or len(handlers) != 1 or not isinstance(handlers[0], JsonLines):
+    handlers: list[logging.Handler] = []
+    told: logging.Logger | None = logger
+    while told is not None:
+        if told.filters or not told.propagate:
+            return None
+        handlers += told.handlers
+        told = told.parent
+    if len(handlers) != 1 or not isinstance(handlers[0], JsonLines) or handlers[0].filters or handlers[0].level:
         return None
     return handlers[0]
 

@@ -127,8 +127,8 @@ class Settings(BaseSettings):
     )
     client: Literal["short-cut", "standard"] = Field(
         default="short-cut",
-        description="How calls to DynamoDB are made: `short-cut` past the SDK, at a fifth of its cost or less, `standard` the SDK's own way. "
-        "Traced calls go the standard way.",
+        description="How calls to DynamoDB are made: `short-cut` past the SDK, at a fifth of its cost or less, "
+        "`standard` the SDK's own way. Traced calls go the standard way.",
     )
     base_cache_mib: int = Field(
         default=16,

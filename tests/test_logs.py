@@ -1,5 +1,6 @@
 """The logs and traces of the service as it runs in production."""
 
+import io
 import json
 import logging
 import sys
@@ -13,7 +14,7 @@ import httpx2
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from app.logs import JsonFormatter
+from app.logs import JsonFormatter, JsonLines, json_lines
 from app.store.playlists import PlaylistRepository
 from tests.servers import running_playlists, without
 
@@ -110,3 +111,27 @@ def test_nothing_is_traced_where_no_collector_is_named(playlists: PlaylistReposi
         lines = lines_of(served.stop())
 
     assert not any("trace_id" in line for line in lines)
+
+
+def test_request_line_that_cannot_be_written_is_no_failure_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    lines = JsonLines(stream)
+    lines.setFormatter(JsonFormatter())
+    stream.close()
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+
+    lines.tell(logging.INFO, "app.access", "GET", {"status": 200})
+
+
+def test_request_lines_go_past_logging_only_where_nobody_else_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, logger = JsonLines(io.StringIO()), logging.getLogger("app.access")
+    monkeypatch.setattr(logger.root, "handlers", [lines])
+    assert json_lines(logger) is lines
+
+    monkeypatch.setattr(logging.getLogger("app"), "handlers", [logging.NullHandler()])
+    assert json_lines(logger) is None
+    monkeypatch.undo()
+
+    monkeypatch.setattr(logger.root, "handlers", [lines])
+    lines.setLevel(logging.WARNING)
+    assert json_lines(logger) is None

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.domain.errors import PlaylistTooLarge
 from app.domain.playlist import PLAYLIST_SIZE_LIMIT, VERSION_CEILING, Playlist, PlaylistContent, PlaylistSummary
 from app.store.values import (
     AttributeValue,
@@ -103,11 +104,13 @@ class StoredPlaylist:
             raise ValueError("an item without a usable version has no next one")
         playlist_version = self.playlist.playlist_version + 1
         item = dict(self.item)
+        if changed.track_tokens != self.playlist.track_tokens:
+            # As they were read, they are views of the whole answer, most of which is the tracks that are over.
+            item = {name: value.copy() for name, value in item.items()}
+            item["track_tokens"] = string_list(changed.track_tokens)
         item["playlist_version"] = number(playlist_version)
         if changed.playlist_name != self.playlist.playlist_name:
             item["playlist_name"] = string(changed.playlist_name)
-        if changed.track_tokens != self.playlist.track_tokens:
-            item["track_tokens"] = string_list(changed.track_tokens)
         item["updated_at"] = string(written_at)
         window = (write_token, *self.recent_writes)[:RECENT_WRITES_KEPT]
         item["recent_writes"] = string_list(window)
@@ -200,13 +203,17 @@ class StoredPlaylist:
         created_at = self.playlist.created_at
         return created_at is not None and created_at == other.playlist.created_at
 
-    @property
-    def excess_size(self) -> int | None:
-        """Bytes that DynamoDB counts for the item, if it takes no item of that size."""
-        if item_size_bound(self.item) <= ITEM_SIZE_LIMIT:
-            return None
-        size = item_size(self.item)
-        return size if size > ITEM_SIZE_LIMIT else None
+    def is_later_than(self, other: "StoredPlaylist") -> bool:
+        """Whether this is known to be a later state of the same playlist."""
+        if self.playlist.playlist_version is None or other.playlist.playlist_version is None:
+            return False
+        is_higher = self.playlist.playlist_version > other.playlist.playlist_version
+        return is_higher and self._is_of_creation_of(other)
+
+    def check_size(self) -> None:
+        """Raises PlaylistTooLarge if DynamoDB takes no item of this size."""
+        if item_size_bound(self.item) > ITEM_SIZE_LIMIT and (size := item_size(self.item)) > ITEM_SIZE_LIMIT:
+            raise PlaylistTooLarge(size=size, limit=ITEM_SIZE_LIMIT)
 
 
 def owned_by(playlist_owner: str) -> Condition:

@@ -6,7 +6,6 @@ from, and a change that lost to another writer's is told, and made anew only whe
 """
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,8 +21,8 @@ from app.domain.errors import (
     PlaylistError,
     PlaylistExists,
     PlaylistNotFound,
+    PlaylistTooLarge,
     StorageUnavailable,
-    Throttled,
     UnwritableItem,
 )
 from app.domain.idempotency import LogicalWrite
@@ -178,13 +177,14 @@ class PlaylistRepository:
         Raises PlaylistNotFound, what `preconditions` raise, EditConflict, UnwritableItem.
         """
         deadline = self._writing_deadline()
-        self._bases.forget(playlist_token)
         try:
             await self._delete(playlist_token, caller, preconditions, deadline)
         except PlaylistNotFound:
             # A deletion that was cut off may have left it.
             await self._counters.remove_left_behind(playlist_token, deadline)
             raise
+        finally:
+            self._bases.forget(playlist_token)
         await self._counters.remove_left_behind(playlist_token, deadline)
 
     @asynccontextmanager
@@ -211,7 +211,7 @@ class PlaylistRepository:
 
     async def _load(self, playlist_token: str, deadline: Deadline) -> StoredPlaylist:
         try:
-            base = self._bases.get(playlist_token)
+            base = self._bases.last_seen(playlist_token)
             stored = await load_playlist(self._table, self._attempts, playlist_token, deadline, base=base)
         except PlaylistNotFound:
             self._bases.forget(playlist_token)
@@ -231,14 +231,15 @@ class PlaylistRepository:
         commutes: bool = False,
     ) -> Written:
         # Read, or start from what was seen last.
-        if (base := self._bases.get(playlist_token)) is not None:
+        if (base := self._bases.young(playlist_token)) is not None:
             outcome = await self._written_from(base, change, caller, preconditions, write, deadline)
             if isinstance(outcome, Written):
                 return outcome
             stored = outcome
         else:
             stored = await self._load(playlist_token, deadline)
-        for attempt in itertools.count(1):
+        attempt = 1
+        while True:
             # Modify.
             successor = _changed(stored, change, caller, preconditions, write)
             if isinstance(successor, Written):
@@ -247,15 +248,16 @@ class PlaylistRepository:
             try:
                 written = await self._writes.put(successor, read=stored, write=write, deadline=deadline)
             except WriteLost as lost:
+                self._bases.shun(stored)
                 if lost.met is None or not commutes or not await self._attempts.may_append_again(attempt, deadline):
                     raise _conflict(lost, read=stored.playlist, caller=caller, preconditions=preconditions) from lost
                 # Read: the failed condition has brought what the others left.
                 stored = lost.met
                 ledger().appends_rebased += 1
+                attempt += 1
             else:
-                self._bases.keep(successor)
+                self._keep(successor, written)
                 return written
-        raise AssertionError("unreachable")
 
     async def _written_from(
         self,
@@ -274,20 +276,26 @@ class PlaylistRepository:
         playlist_token = base.playlist.playlist_token
         try:
             successor = _changed(base, change, caller, preconditions, write)
-            if isinstance(successor, StoredPlaylist):
-                written = await self._writes.put(successor, read=base, write=write, deadline=deadline)
-                self._bases.keep(successor)
-                return written
+        except PlaylistError:
+            return await self._load(playlist_token, deadline)
+        if isinstance(successor, Written):
+            return await self._load(playlist_token, deadline)
+        try:
+            written = await self._writes.put(successor, read=base, write=write, deadline=deadline)
         except WriteLost as lost:
-            self._bases.shun(playlist_token)
+            self._bases.shun(base)
             if lost.met is None:
                 raise PlaylistNotFound(playlist_token) from lost
             return lost.met
-        except (OutcomeUnknown, StorageUnavailable, Throttled):
-            raise
-        except PlaylistError:
-            pass
-        return await self._load(playlist_token, deadline)
+        except PlaylistTooLarge:
+            return await self._load(playlist_token, deadline)
+        self._keep(successor, written)
+        return written
+
+    def _keep(self, successor: StoredPlaylist, written: Written) -> None:
+        # Of a repeat, the table holds what the first request wrote.
+        if not written.is_repeat:
+            self._bases.keep(successor)
 
     async def _create(
         self,
@@ -308,6 +316,7 @@ class PlaylistRepository:
             write_token=write.token,
             written_at=_now(),
         )
+        stored.check_size()
         if not token_is_new:
             await self._counters.remove_left_behind(playlist_token, deadline)
         try:
@@ -321,7 +330,7 @@ class PlaylistRepository:
         except OutcomeUnknown as unknown:
             advice = f"Read playlist {playlist_token!r} before you create it again."
             raise OutcomeUnknown(unknown.cause, advice=advice) from unknown
-        self._bases.keep(stored)
+        self._keep(stored, written)
         return replace(written, is_new=True)
 
     async def _delete(
@@ -360,7 +369,9 @@ def _changed(
             current=stored.playlist,
             fault="track_tokens holds what is no string, and that would be lost",
         )
-    return stored.followed_by(changed, write_token=write.token, written_at=_now())
+    successor = stored.followed_by(changed, write_token=write.token, written_at=_now())
+    successor.check_size()
+    return successor
 
 
 def _conflict(lost: WriteLost, *, read: Playlist, caller: Caller, preconditions: Preconditions) -> Exception:

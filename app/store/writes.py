@@ -8,12 +8,12 @@ can tell.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from app.domain.errors import OutcomeUnknown, PlaylistTooLarge, StorageUnavailable, Throttled
+from app.domain.errors import OutcomeUnknown, StorageUnavailable, Throttled
 from app.domain.idempotency import LogicalWrite
 from app.domain.playlist import Playlist
 from app.store.attempts import Attempts, Deadline
 from app.store.dynamodb import ConditionFailed, DynamoDBTable
-from app.store.items import ITEM_SIZE_LIMIT, NO_SUCH_ITEM, PLAYLIST_SORT_KEY, StoredPlaylist
+from app.store.items import NO_SUCH_ITEM, PLAYLIST_SORT_KEY, StoredPlaylist
 from app.store.ledger import ledger
 from app.store.values import Item
 
@@ -55,8 +55,6 @@ class ConditionalWrites:
         Raises WriteLost only if the item is known never to have been put, OutcomeUnknown if
         neither is known.
         """
-        if (size := successor.excess_size) is not None:
-            raise PlaylistTooLarge(size=size, limit=ITEM_SIZE_LIMIT)
         condition = NO_SUCH_ITEM if read is None else read.still_current()
         failed = await self._made_or_met(
             lambda: self._table.put_item(successor.item, condition),

@@ -86,13 +86,11 @@ MUTANTS = (
         "store/playlists.py",
         """\
         except PlaylistError:
-            pass
-        return await self._load(playlist_token, deadline)
+            return await self._load(playlist_token, deadline)
 """,
         """\
         except PlaylistError:
             raise
-        return await self._load(playlist_token, deadline)
 """,
     ),
     Mutant(

@@ -1,5 +1,9 @@
 """Writes that start from a state seen last: one call where it still is the current one, and never another answer."""
 
+import asyncio
+import sys
+
+import msgspec
 import pytest
 
 from app.domain.access import Caller
@@ -209,6 +213,71 @@ async def test_repeat_of_a_keyed_write_is_found_on_the_table_too(
     assert written.playlist.track_tokens == ("A/1", "B/2")
 
 
+async def test_repeat_of_a_creation_leaves_no_base_that_was_never_on_the_table(
+    warm: PlaylistRepository, playlists: PlaylistRepository
+) -> None:
+    write = LogicalWrite.keyed(caller="me", key="k1", method="POST", target="/playlists", body=b"{}")
+    assert write.playlist_token is not None
+    first = (await playlists.create(write.playlist_token, MINE, caller=ME, write=write)).playlist
+    await asyncio.sleep(0.002)  # A draft of now has another `created_at`.
+    assert (await warm.create(write.playlist_token, MINE, caller=ME, write=write)).is_repeat
+
+    written = await warm.update(write.playlist_token, rename, caller=ME)
+
+    assert written.playlist.created_at == first.created_at
+
+
+async def test_what_others_set_without_raising_the_version_is_kept_by_a_write_a_while_later(
+    interruptions: Interruptions, other_program: OtherProgram
+) -> None:
+    now = 0.0
+    warm = PlaylistRepository(interruptions, Attempts(load_settings()), bases=Bases(2**20, clock=lambda: now))
+    await warm.create("p1", MINE, caller=ME)
+    item = other_program.read("p1")
+    assert item is not None
+    other_program.put({**item, "artwork": {"S": "new"}})
+
+    now = 1.1
+    await warm.update("p1", rename, caller=ME)
+
+    stored = other_program.read("p1")
+    assert stored is not None
+    assert stored["artwork"] == {"S": "new"}
+
+
+async def test_playlist_that_was_deleted_here_is_not_kept(warm: PlaylistRepository) -> None:
+    await warm.create("p1", MINE, caller=ME)
+    await warm.delete("p1", caller=ME)
+
+    with opened_ledger() as ledger, pytest.raises(PlaylistNotFound):
+        await warm.update("p1", rename, caller=ME)
+
+    assert [call.operation for call in ledger.calls] == ["GetItem"]
+
+
+def test_state_with_other_tracks_holds_nothing_of_the_answer_that_it_was_read_from() -> None:
+    text = msgspec.json.encode(a_state("p1", tracks=10_000).item)
+    stored = StoredPlaylist.from_item(msgspec.json.decode(text, type=dict[str, msgspec.Raw]))
+    references = sys.getrefcount(text)
+    emptied = stored.followed_by(stored.playlist.with_tracks(()), **WRITE)
+    del stored
+
+    assert emptied.playlist.track_tokens == ()
+    assert sys.getrefcount(text) < references
+
+
+def test_older_state_does_not_take_the_place_of_a_later_one() -> None:
+    bases = Bases(100_000)
+    older = a_state("p1")
+    later = older.followed_by(older.playlist.renamed("Ours"), write_token="another_token___", written_at="now")
+    bases.keep(later)
+    bases.keep(older)
+    assert bases.young("p1") is later
+
+    bases.shun(older)
+    assert bases.young("p1") is later
+
+
 async def test_item_that_names_no_write_of_ours_is_read_before_each_write(
     warm: PlaylistRepository, other_program: OtherProgram
 ) -> None:
@@ -230,9 +299,9 @@ def test_cache_keeps_what_was_used_last_within_its_bound() -> None:
     bases = Bases(10_000)
     for number in range(100):
         bases.keep(a_state(f"p{number}"))
-        bases.get("p0")
+        bases.last_seen("p0")
 
-    kept = [number for number in range(100) if bases.get(f"p{number}")]
+    kept = [number for number in range(100) if bases.young(f"p{number}")]
 
     assert kept[0] == 0
     assert kept[-1] == 99
@@ -244,24 +313,24 @@ def test_state_larger_than_the_cache_is_not_kept_and_drives_nothing_out() -> Non
     bases.keep(a_state("p1"))
     bases.keep(a_state("p2", tracks=5_000))
 
-    assert bases.get("p1") == a_state("p1")
-    assert bases.get("p2") is None
+    assert bases.young("p1") == a_state("p1")
+    assert bases.young("p2") is None
 
 
 def test_cache_of_no_size_keeps_nothing() -> None:
     bases = Bases(0)
     bases.keep(a_state("p1"))
 
-    assert bases.get("p1") is None
+    assert bases.young("p1") is None
 
 
 def test_shunned_playlist_is_kept_again_after_a_while() -> None:
     now = 0.0
     bases = Bases(10_000, clock=lambda: now)
-    bases.shun("p1")
+    bases.shun(a_state("p1"))
     bases.keep(a_state("p1"))
-    assert bases.get("p1") is None
+    assert bases.young("p1") is None
 
     now = 11.0
     bases.keep(a_state("p1"))
-    assert bases.get("p1") == a_state("p1")
+    assert bases.young("p1") == a_state("p1")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.errors import PlaylistTooLarge
 from app.domain.playlist import PlaylistContent
 from app.store.items import ITEM_SIZE_LIMIT, RECENT_WRITES_KEPT, StoredPlaylist
 from app.store.values import (
@@ -128,7 +129,7 @@ def test_window_shrinks_where_space_is_tight() -> None:
     followed = stored.followed_by(stored.playlist, **WRITE)
 
     assert item_size(followed.item) == ITEM_SIZE_LIMIT
-    assert followed.excess_size is None
+    followed.check_size()
     assert followed.recent_writes == (WRITE["write_token"], *tokens[:10])
 
 
@@ -138,7 +139,9 @@ def test_window_keeps_the_own_token_however_tight_space_is() -> None:
     followed = stored.followed_by(stored.playlist, **WRITE)
 
     assert followed.recent_writes == (WRITE["write_token"],)
-    assert followed.excess_size == item_size(followed.item) > ITEM_SIZE_LIMIT
+    with pytest.raises(PlaylistTooLarge) as refusal:
+        followed.check_size()
+    assert refusal.value.size == item_size(followed.item) > ITEM_SIZE_LIMIT
 
 
 @pytest.mark.parametrize(

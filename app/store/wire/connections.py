@@ -69,9 +69,8 @@ class ConnectionPool:
         Raises ConnectionNotMade if it was never sent; ReadTimeoutError or ConnectionClosedError if it
         is unknown what became of it.
         """
-        await self._take_place()
+        connection = await self._taken()
         try:
-            connection = self._idle_connection() or await self._connected()
             try:
                 reply = await connection.exchange(request)
             except BaseException:
@@ -92,15 +91,24 @@ class ConnectionPool:
         while self._idle:
             self._idle.pop().abort()
 
-    async def _take_place(self) -> None:
-        if not self._places.locked():
-            await self._places.acquire()  # Does not wait.
-            return
+    async def _taken(self) -> "_Connection":
+        """A connection, and a place among the `limit`, which the caller gives back."""
+        has_place = False
         try:
+            if not self._places.locked():
+                has_place = await self._places.acquire()  # Does not wait.
+                if (connection := self._idle_connection()) is not None:
+                    return connection
             async with asyncio.timeout(self._connect_timeout):
-                await self._places.acquire()
-        except TimeoutError as error:
-            raise self._not_made("all connections are in use") from error
+                has_place = has_place or await self._places.acquire()
+                return self._idle_connection() or await self._connected()
+        except BaseException as error:
+            if has_place:
+                self._places.release()
+            if not isinstance(error, TimeoutError):
+                raise
+            why = f"none within {self._connect_timeout:g} s" if has_place else "all connections are in use"
+            raise self._not_made(why) from error
 
     def _idle_connection(self) -> "_Connection | None":
         now = asyncio.get_running_loop().time()
@@ -118,15 +126,12 @@ class ConnectionPool:
         loop = asyncio.get_running_loop()
         address = self._address
         try:
-            async with asyncio.timeout(self._connect_timeout):
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(loop, address.url, self._read_timeout),
-                    address.host,
-                    address.port,
-                    ssl=address.tls,
-                )
-        except TimeoutError as error:
-            raise self._not_made(f"none within {self._connect_timeout:g} s") from error
+            _, connection = await loop.create_connection(
+                lambda: _Connection(loop, address.url, self._read_timeout),
+                address.host,
+                address.port,
+                ssl=address.tls,
+            )
         except (OSError, ssl.CertificateError) as error:
             raise self._not_made(error) from error
         if not connection.is_open:

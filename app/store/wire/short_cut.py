@@ -84,11 +84,10 @@ class ShortCut(AioBaseClient):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._asking = asyncio.Lock()
-
-    _way: "_Way | None" = None
-    _asked_at = -_CREDENTIALS_KEPT_SECONDS
-    # How far the clock of DynamoDB is ahead of ours, once it has refused a signature for that.
-    _skew = 0.0
+        self._asked_at = -_CREDENTIALS_KEPT_SECONDS
+        self._way: _Way | None = None
+        # How far the clock of DynamoDB is ahead of ours, once it has refused a signature for that.
+        self._skew = 0.0
 
     async def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Answer:
         known = _PARAMETERS.get(operation_name)
