@@ -26,7 +26,7 @@ verify: contract browser .venv-deploy/run ## what needs more tools: contract, pa
 	@cd tests/history && go vet ./... && go test ./...
 	@$(BIN)/python -m tests.history.load --seeds 1 2 3 --requests 3500
 	@PLAYLISTS_CLIENT=standard $(BIN)/python -m tests.history.load --seeds 4 --requests 3500
-	@PLAYLISTS_CLIENT=standard $(BIN)/pytest tests/store tests/faults
+	@PLAYLISTS_CLIENT=standard $(BIN)/pytest tests/store tests/faults --ignore tests/store/wire
 
 browser: .venv/browser .venv-engine/run ## the pages in a real browser: what is in docs page and landing page works (Chromium)
 	@$(BIN)/pytest tests/browser

@@ -158,7 +158,7 @@ async def test_write_without_a_usable_bundle_is_known_not_to_be_applied(
 
     async with (
         serving(serve, tls=authority.server_context("localhost")) as server,
-        table_on(server, environment) as table,
+        table_on(server, environment, client="short-cut") as table,
     ):
         with pytest.raises(StorageUnavailable):
             await table.put_item(ITEM, NO_SUCH_ITEM)
