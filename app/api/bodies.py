@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from app.api.fields import field_lines
+from app.api.fields import field_lines, field_value
 from app.api.problems import RequestRefused
 from app.api.schemas import BODY_LIMIT, fault_detail
 from app.domain.errors import FAULTS_LISTED
@@ -29,7 +29,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 async def read_content(request: Request) -> bytes:
     """The request's content as it was sent, up to the limits of size and time."""
-    declared = next(iter(field_lines(request.scope, b"content-length")), "").lstrip("0")
+    declared = field_value(request.scope, b"content-length").lstrip("0")
     # Python refuses to convert thousands of digits.
     if len(declared) > len(str(BODY_LIMIT)) or int(declared or 0) > BODY_LIMIT:
         raise _too_large()
@@ -75,7 +75,7 @@ class JsonBody(Generic[Body]):
             ) from error
 
     def _model_of_media_type(self, request: Request) -> type[Body]:
-        media_type, charset = _content_type(next(iter(field_lines(request.scope, b"content-type")), ""))
+        media_type, charset = _content_type(field_value(request.scope, b"content-type"))
         model = self._models.get(media_type)
         if model is None:
             accepted = ", ".join(self._models)

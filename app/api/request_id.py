@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 
-from app.api.fields import field_lines
+from app.api.fields import field_value
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,7 +30,7 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = next(iter(field_lines(scope, _FIELD)), "")
+        sent = field_value(scope, _FIELD)
         identifier = sent if _ACCEPTABLE.fullmatch(sent) else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = identifier
 

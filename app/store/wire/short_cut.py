@@ -97,12 +97,10 @@ class ShortCut(AioBaseClient):  # type: ignore[misc]
         if (way := await self._known_way(operation_name)) is None:
             return await self._standard(operation_name, api_params)
         body = _encode(api_params)
-        reply = await way.sent(operation_name, body, at=time.time() + self._skew)
-        check_integrity(operation_name, reply.status, _text(reply, b"x-amz-crc32"), reply.body)
+        reply = await way.answer(operation_name, body, at=time.time() + self._skew)
         if reply.status != 200 and self._has_learnt_skew(reply):
             # Refused unread, so it is the first attempt yet.
-            reply = await way.sent(operation_name, body, at=time.time() + self._skew)
-            check_integrity(operation_name, reply.status, _text(reply, b"x-amz-crc32"), reply.body)
+            reply = await way.answer(operation_name, body, at=time.time() + self._skew)
         if reply.status == 200:
             return _answer(operation_name, reply.body)
         raise await self._refused(operation_name, reply)
@@ -244,10 +242,13 @@ class _Way:
             f"Content-Type: {CONTENT_TYPE}\r\nX-Amz-Target: {TARGET_PREFIX}"
         )
 
-    async def sent(self, operation: str, body: bytes, *, at: float) -> Reply:
+    async def answer(self, operation: str, body: bytes, *, at: float) -> Reply:
+        """Send a call, signed for that time (seconds since the epoch); what comes back is as DynamoDB sent it."""
         authorization = self._signer.headers(operation, body, at=at)
         head = f"{self._head}{operation}\r\n{authorization}Content-Length: {len(body)}\r\n\r\n"
-        return await self.pool.exchange(head.encode("latin-1") + body)
+        reply = await self.pool.exchange(head.encode("latin-1") + body)
+        check_integrity(operation, reply.status, _text(reply, b"x-amz-crc32"), reply.body)
+        return reply
 
 
 def _answer(operation: str, text: bytes) -> Answer:
