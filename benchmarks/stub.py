@@ -13,8 +13,9 @@ from typing import Any
 from urllib.error import HTTPError
 
 from app.store.embedded import free_port
-from app.store.items import NO_SUCH_ITEM, PLAYLIST_SORT_KEY, Condition, Item
+from app.store.items import NO_SUCH_ITEM, PLAYLIST_SORT_KEY, Condition
 from benchmarks.processes import BenchmarkFailed, build_go, running
+from tests.writers import Item
 
 TABLE = "music_items"
 
@@ -114,7 +115,8 @@ def _check(stub: Stub) -> None:
     assert read is not None
     changed = _renamed(read)
     refused = ("ConditionalCheckFailedException", read)
-    other_version = Condition("playlist_version = :read_version", {":read_version": {"N": "99"}})
+    other_values: Any = {":read_version": {"N": "99"}}
+    other_version = Condition("playlist_version = :read_version", other_values)
     other_write = _unchanged_since(read | {"recent_writes": {"L": [{"S": "another"}]}})
     _expect(stub.put_item(changed, other_version) == refused, "refuse a write at another version")
     _expect(stub.put_item(changed, other_write) == refused, "refuse a write after another of that version")
@@ -151,7 +153,7 @@ def _renamed(item: Item) -> Item:
 
 
 def _unchanged_since(item: Item) -> Condition:
-    values = {":read_version": item["playlist_version"], ":read_write": item["recent_writes"]["L"][0]}
+    values: Any = {":read_version": item["playlist_version"], ":read_write": item["recent_writes"]["L"][0]}
     return Condition("playlist_version = :read_version AND recent_writes[0] = :read_write", values)
 
 

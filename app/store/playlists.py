@@ -8,7 +8,7 @@ from, and a change that lost to another writer's is told, and made anew only whe
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from weakref import WeakValueDictionary
@@ -47,6 +47,39 @@ from app.store.writes import ConditionalWrites, WriteLost, Written
 
 # Items of the owner index that are read at once to get past those that are no playlists.
 _MOST_LOOKED_AT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """A write of a playlist that is there, as it was asked for: it can be made on any state."""
+
+    change: Callable[[Playlist], Playlist]
+    caller: Caller
+    preconditions: Preconditions
+    write: LogicalWrite
+
+    def made_on(self, stored: StoredPlaylist) -> StoredPlaylist | Written:
+        """The state to write over the one that was read, or what is answered where there is nothing to write."""
+        self.caller.check_may_write(stored.playlist)
+        if self.write.is_among(stored.recent_writes):
+            return Written(stored.playlist, is_repeat=True)
+        self.preconditions.check(stored.playlist)
+        changed = self.change(stored.playlist)
+        if changed.has_content_of(stored.playlist):
+            return Written(stored.playlist)
+        if not stored.playlist.has_next_version:
+            raise UnwritableItem(current=stored.playlist)
+        if changed.track_tokens != stored.playlist.track_tokens and not stored.shows_all_tracks:
+            raise UnwritableItem(
+                current=stored.playlist,
+                fault="track_tokens holds what is no string, and that would be lost",
+            )
+        successor = stored.followed_by(changed, write_token=self.write.token, written_at=_now())
+        successor.check_size()
+        return successor
+
+    def conflict(self, lost: WriteLost, *, read: StoredPlaylist) -> Exception:
+        return _conflict(lost, read=read.playlist, caller=self.caller, preconditions=self.preconditions)
 
 
 class PlaylistRepository:
@@ -136,12 +169,12 @@ class PlaylistRepository:
         what others do, and has no preconditions, is applied anew to what they left, a bounded number
         of times, before that is a conflict.
         """
-        write = write or LogicalWrite.unkeyed()
+        edit = _Edit(change, caller, preconditions, write or LogicalWrite.unkeyed())
         deadline = self._writing_deadline()
         if not commutes or preconditions.are_any:
-            return await self._update(playlist_token, change, caller, preconditions, write, deadline)
+            return await self._update(playlist_token, edit, deadline)
         async with self._turn(playlist_token, deadline):
-            return await self._update(playlist_token, change, caller, preconditions, write, deadline, commutes=True)
+            return await self._update(playlist_token, edit, deadline, commutes=True)
 
     async def put(
         self,
@@ -160,7 +193,8 @@ class PlaylistRepository:
         write = write or LogicalWrite.unkeyed()
         deadline = self._writing_deadline()
         try:
-            return await self._update(playlist_token, content.replace, caller, preconditions, write, deadline)
+            edit = _Edit(content.replace, caller, preconditions, write)
+            return await self._update(playlist_token, edit, deadline)
         except PlaylistNotFound:
             preconditions.check(None)
         try:
@@ -219,20 +253,10 @@ class PlaylistRepository:
         self._bases.keep(stored)
         return stored
 
-    async def _update(
-        self,
-        playlist_token: str,
-        change: Callable[[Playlist], Playlist],
-        caller: Caller,
-        preconditions: Preconditions,
-        write: LogicalWrite,
-        deadline: Deadline,
-        *,
-        commutes: bool = False,
-    ) -> Written:
+    async def _update(self, playlist_token: str, edit: _Edit, deadline: Deadline, *, commutes: bool = False) -> Written:
         # Read, or start from what was seen last.
         if (base := self._bases.young(playlist_token)) is not None:
-            outcome = await self._written_from(base, change, caller, preconditions, write, deadline)
+            outcome = await self._written_from(base, edit, deadline)
             if isinstance(outcome, Written):
                 return outcome
             stored = outcome
@@ -241,16 +265,16 @@ class PlaylistRepository:
         attempt = 1
         while True:
             # Modify.
-            successor = _changed(stored, change, caller, preconditions, write)
+            successor = edit.made_on(stored)
             if isinstance(successor, Written):
                 return successor
             # Write.
             try:
-                written = await self._writes.put(successor, read=stored, write=write, deadline=deadline)
+                written = await self._writes.put(successor, read=stored, write=edit.write, deadline=deadline)
             except WriteLost as lost:
                 self._bases.shun(stored)
                 if lost.met is None or not commutes or not await self._attempts.may_append_again(attempt, deadline):
-                    raise _conflict(lost, read=stored.playlist, caller=caller, preconditions=preconditions) from lost
+                    raise edit.conflict(lost, read=stored) from lost
                 # Read: the failed condition has brought what the others left.
                 stored = lost.met
                 ledger().appends_rebased += 1
@@ -259,15 +283,7 @@ class PlaylistRepository:
                 self._keep(successor, written)
                 return written
 
-    async def _written_from(
-        self,
-        base: StoredPlaylist,
-        change: Callable[[Playlist], Playlist],
-        caller: Caller,
-        preconditions: Preconditions,
-        write: LogicalWrite,
-        deadline: Deadline,
-    ) -> Written | StoredPlaylist:
+    async def _written_from(self, base: StoredPlaylist, edit: _Edit, deadline: Deadline) -> Written | StoredPlaylist:
         """Write without a read, or else return the current state.
 
         A base may lead to a conditional write only: that there is nothing to write, or what speaks
@@ -275,13 +291,13 @@ class PlaylistRepository:
         """
         playlist_token = base.playlist.playlist_token
         try:
-            successor = _changed(base, change, caller, preconditions, write)
+            successor = edit.made_on(base)
         except PlaylistError:
             return await self._load(playlist_token, deadline)
         if isinstance(successor, Written):
             return await self._load(playlist_token, deadline)
         try:
-            written = await self._writes.put(successor, read=base, write=write, deadline=deadline)
+            written = await self._writes.put(successor, read=base, write=edit.write, deadline=deadline)
         except WriteLost as lost:
             self._bases.shun(base)
             if lost.met is None:
@@ -345,33 +361,6 @@ class PlaylistRepository:
             await self._writes.delete(stored, deadline)
         except WriteLost as lost:
             raise _conflict(lost, read=stored.playlist, caller=caller, preconditions=preconditions) from lost
-
-
-def _changed(
-    stored: StoredPlaylist,
-    change: Callable[[Playlist], Playlist],
-    caller: Caller,
-    preconditions: Preconditions,
-    write: LogicalWrite,
-) -> StoredPlaylist | Written:
-    """The state to write over the one that was read, or what is answered where there is nothing to write."""
-    caller.check_may_write(stored.playlist)
-    if write.is_among(stored.recent_writes):
-        return Written(stored.playlist, is_repeat=True)
-    preconditions.check(stored.playlist)
-    changed = change(stored.playlist)
-    if changed.has_content_of(stored.playlist):
-        return Written(stored.playlist)
-    if not stored.playlist.has_next_version:
-        raise UnwritableItem(current=stored.playlist)
-    if changed.track_tokens != stored.playlist.track_tokens and not stored.shows_all_tracks:
-        raise UnwritableItem(
-            current=stored.playlist,
-            fault="track_tokens holds what is no string, and that would be lost",
-        )
-    successor = stored.followed_by(changed, write_token=write.token, written_at=_now())
-    successor.check_size()
-    return successor
 
 
 def _conflict(lost: WriteLost, *, read: Playlist, caller: Caller, preconditions: Preconditions) -> Exception:

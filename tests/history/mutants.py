@@ -98,7 +98,7 @@ MUTANTS = (
         "store/playlists.py",
         "                raise PlaylistNotFound(playlist_token) from lost\n            return lost.met\n",
         "                raise PlaylistNotFound(playlist_token) from lost\n"
-        "            raise _conflict(lost, read=base.playlist, caller=caller, preconditions=preconditions) from lost\n",
+        "            raise edit.conflict(lost, read=base) from lost\n",
     ),
     Mutant("eventually consistent read", "store/dynamodb.py", "ConsistentRead=True", "ConsistentRead=False"),
     Mutant(
