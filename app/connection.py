@@ -3,6 +3,7 @@
 import asyncio
 import math
 import secrets
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -150,13 +151,13 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGIApp") -> None:  # type: ignore[override]
         super()._start_asgi_task(cycle, partial(self._serve, app))
 
-    async def _serve(self, app: "ASGIApp", scope: "Scope", receive: "Receive", send: "Send") -> None:
-        async def receive_unless_refused() -> "Message":
-            message = await receive()
-            is_broken = self._refused and self._in_body and scope is self.scope
-            return {"type": "http.disconnect"} if is_broken else message
+    def _serve(self, app: "ASGIApp", scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
+        return app(scope, partial(self._receive, scope, receive), send)
 
-        await app(scope, receive_unless_refused, send)
+    async def _receive(self, scope: "Scope", receive: "Receive") -> "Message":
+        message = await receive()
+        is_broken = self._refused and self._in_body and scope is self.scope
+        return {"type": "http.disconnect"} if is_broken else message
 
     def _refuse(self, refusal: "_Refusal") -> None:
         self._refused = True

@@ -51,7 +51,7 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
             line = self.formatter.line(logging.getLevelName(level), logger, message, extra, time.time())
             with self.lock or nullcontext():
                 self.stream.write(f"{line}\n")
-                self.flush()
+                self.stream.flush()
         except Exception:
             # As `emit` does: who has no place to log to serves all the same.
             self.handleError(logging.makeLogRecord({"name": logger, "levelno": level, "msg": message}))

@@ -6,18 +6,16 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import TypedDict
 
-from fastapi import FastAPI
-
 from app import tracing
 from app.api import listing, operations, playlists, plays, tracks
 from app.api.access_tokens import AccessTokens
 from app.api.auth import opened_access_tokens, readiness_checks
 from app.api.openapi import TITLE, openapi_document
-from app.api.overload import OverloadMiddleware
+from app.api.overload import Places
 from app.api.pages import add_pages
 from app.api.problems import add_problem_handlers
-from app.api.request_id import RequestIdMiddleware
-from app.api.telemetry import TelemetryMiddleware
+from app.api.service import Service
+from app.api.telemetry import Telemetry
 from app.drain import Drain
 from app.metrics import Metrics
 from app.settings import Settings
@@ -47,7 +45,7 @@ class State(TypedDict):
     drain: Drain
 
 
-def create_app(settings: Settings, *, drain: Drain | None = None) -> FastAPI:
+def create_app(settings: Settings, *, drain: Drain | None = None) -> Service:
     """The service with these settings; its DynamoDB client opens and closes with the lifespan.
 
     `drain` is what tells it that its process is about to end.
@@ -55,7 +53,7 @@ def create_app(settings: Settings, *, drain: Drain | None = None) -> FastAPI:
     metrics = Metrics()
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+    async def lifespan(_: Service) -> AsyncIterator[State]:
         pattern = settings.track_token_pattern
         with tracing.of_calls():
             async with (
@@ -77,22 +75,20 @@ def create_app(settings: Settings, *, drain: Drain | None = None) -> FastAPI:
                     drain=drain or Drain(),
                 )
 
-    app = FastAPI(
+    app = Service(
+        telemetry=Telemetry(metrics, traced=tracing.is_wanted()),
+        places=Places(settings.max_requests_in_flight),
+        traced_by=tracing.of_requests(),
         title=TITLE,
-        # As they are: a router that is included is asked anew for all of its routes at each request. What is
-        # asked for most often comes first.
+        # As they are, and not included as routers, of which direct routes are not found. What is asked for most
+        # often comes first.
         routes=[route for router in _ROUTERS for route in router.routes],
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        telemetry=tracing.of_requests(),
     )
     app.openapi = cache(lambda: openapi_document(app))  # type: ignore[method-assign]
-    # The last one added is the outermost.
-    app.add_middleware(OverloadMiddleware, limit=settings.max_requests_in_flight)
-    app.add_middleware(TelemetryMiddleware, metrics=metrics, traced=tracing.is_wanted())
-    app.add_middleware(RequestIdMiddleware)
     add_problem_handlers(app)
     add_pages(app)
     return app

@@ -38,16 +38,16 @@ class Authorization(SecurityBase):
     scheme_name = "access_token"
 
     async def __call__(self, request: Request, needed: SecurityScopes) -> None:
-        state = request.state
-        tokens: AccessTokens | None = state.access_tokens
+        state = request.scope["state"]
+        tokens: AccessTokens | None = state["access_tokens"]
         if tokens is None:
-            state.caller = ANONYMOUS
+            state["caller"] = ANONYMOUS
             return
         grant = await _grant(tokens, field_lines(request.scope, b"authorization"))
         is_admin = ADMIN in grant.scopes
         if not is_admin and not grant.scopes.issuperset(needed.scopes):
             raise _insufficient(needed.scopes)
-        state.caller = Caller(subject=grant.subject, is_admin=is_admin, writes_ownerless=state.writes_ownerless)
+        state["caller"] = Caller(subject=grant.subject, is_admin=is_admin, writes_ownerless=state["writes_ownerless"])
 
 
 _AUTHORIZATION = Authorization()

@@ -34,7 +34,7 @@ async def read_content(request: Request) -> bytes:
     if len(declared) > len(str(BODY_LIMIT)) or int(declared or 0) > BODY_LIMIT:
         raise _too_large()
     body = bytearray()
-    seconds: float = request.state.body_timeout_seconds
+    seconds: float = request.scope["state"]["body_timeout_seconds"]
     try:
         async with asyncio.timeout(seconds):
             async for chunk in request.stream():
@@ -66,7 +66,7 @@ class JsonBody(Generic[Body]):
     async def __call__(self, request: Request, content: RequestContent) -> Body:
         model = self._model_of_media_type(request)
         document = strict_json(content)
-        context = {"track_token_pattern": request.state.track_token_pattern}
+        context = {"track_token_pattern": request.scope["state"]["track_token_pattern"]}
         try:
             return model.model_validate(document, context=context)
         except ValidationError as error:

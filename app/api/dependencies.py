@@ -37,17 +37,17 @@ PlaylistToken = Annotated[str, Path(description="The playlist's token.", json_sc
 
 
 async def _repository(request: Request) -> PlaylistRepository:
-    playlists: PlaylistRepository = request.state.playlists
+    playlists: PlaylistRepository = request.scope["state"]["playlists"]
     return playlists
 
 
 async def _counters(request: Request) -> PlayCounters:
-    counters: PlayCounters = request.state.counters
+    counters: PlayCounters = request.scope["state"]["counters"]
     return counters
 
 
 async def _caller(request: Request) -> Caller:
-    caller: Caller = request.state.caller
+    caller: Caller = request.scope["state"]["caller"]
     return caller
 
 
@@ -83,7 +83,7 @@ async def _preconditions(
 ) -> Preconditions:
     if_match = _entity_tags("If-Match", field_lines(request.scope, b"if-match"))
     if_none_match = _entity_tags("If-None-Match", field_lines(request.scope, b"if-none-match"))
-    required: bool = request.state.require_precondition
+    required: bool = request.scope["state"]["require_precondition"]
     if if_match is None and if_none_match is None and not required:
         return NO_PRECONDITIONS
     return Preconditions(if_match=if_match, if_none_match=if_none_match, required=required)

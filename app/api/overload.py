@@ -2,50 +2,58 @@
 
 from typing import TYPE_CHECKING
 
-from starlette.requests import Request
-
 from app.api.operations import ASKED_BY_MACHINES
-from app.api.problems import RETRY_AFTER, RequestRefused, problem
+from app.api.problems import RETRY_AFTER, RequestRefused
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-_DETAIL = "The service is serving as many requests as it can. Nothing was written: retry later."
+    from starlette.types import Message, Receive, Scope
 
 
-class OverloadMiddleware:
-    """Refuses what would be more than `limit` requests in flight, with its body unread.
+class Places:
+    """At most `limit` requests have a place at once.
 
     A request does not count while it waits for bytes of its client, or slow clients could take all
     places; if there is no place left when its body is there, it is refused then.
     """
 
-    def __init__(self, app: "ASGIApp", *, limit: int) -> None:
-        self._app = app
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._in_flight = 0
+        self._taken = 0
 
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http" or scope["path"] in ASKED_BY_MACHINES:
-            await self._app(scope, receive, send)
-            return
-        if self._in_flight >= self._limit:
-            refusal = problem(Request(scope), "overloaded", _DETAIL, headers=RETRY_AFTER)
-            await refusal(scope, receive, send)
-            return
+    def needs_none(self, scope: "Scope") -> bool:
+        """Whether the request is served whatever the load is."""
+        return scope["path"] in ASKED_BY_MACHINES
+
+    @property
+    def are_taken(self) -> bool:
+        return self._taken >= self._limit
+
+    def take(self) -> None:
+        self._taken += 1
+
+    def give_back(self) -> None:
+        self._taken -= 1
+
+    def receiving(self, receive: "Receive") -> "Receive":
+        """Receive for a request that has a place, which it does without for as long as that takes."""
 
         async def receive_without_a_place() -> "Message":
-            self._in_flight -= 1
+            self._taken -= 1
             try:
                 message = await receive()
             finally:
-                self._in_flight += 1
-            if self._in_flight > self._limit and not message.get("more_body", False):
-                raise RequestRefused("overloaded", _DETAIL, headers=RETRY_AFTER)
+                self._taken += 1
+            if self._taken > self._limit and not message.get("more_body", False):
+                raise overloaded()
             return message
 
-        self._in_flight += 1
-        try:
-            await self._app(scope, receive_without_a_place, send)
-        finally:
-            self._in_flight -= 1
+        return receive_without_a_place
+
+
+def overloaded() -> RequestRefused:
+    """What a request without a place is told."""
+    return RequestRefused(
+        "overloaded",
+        "The service is serving as many requests as it can. Nothing was written: retry later.",
+        headers=RETRY_AFTER,
+    )

@@ -12,7 +12,6 @@ from starlette.routing import BaseRoute, Match
 
 from app.api.encoding import encoded_json
 from app.api.problem_types import PROBLEM_TYPES
-from app.api.request_id import HEADER as REQUEST_ID_HEADER
 from app.api.request_id import request_id
 from app.api.schemas import BODY_LIMIT, fault_detail, playlist_members
 from app.domain.errors import (
@@ -101,7 +100,7 @@ def problem(
     request: Request, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
 ) -> Response:
     """Answer with problem details; `members` are the extensions of this kind of problem."""
-    request.state.problem_code = code
+    request.scope["state"]["problem_code"] = code
     instance = (request.scope.get("raw_path") or request.url.path.encode()).decode("ascii", "replace")
     content = problem_content(code, detail, instance=instance, request_id=request_id(request), **members)
     return Response(content, PROBLEM_TYPES[code].status, headers, MEDIA_TYPE)
@@ -127,10 +126,9 @@ def problem_content(code: str, detail: str, *, instance: str, request_id: str, *
 def add_problem_handlers(app: FastAPI) -> None:
     """Make every error of the app, the framework's own among them, problem details."""
     app.add_exception_handler(PlaylistError, _playlist_error)
-    app.add_exception_handler(RequestRefused, _request_refused)
+    app.add_exception_handler(RequestRefused, request_refused)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _framework_error)
-    app.add_exception_handler(Exception, _unforeseen_error)
 
 
 async def _playlist_error(request: Request, error: Exception) -> Response:
@@ -175,7 +173,8 @@ def _conflict_members(conflict: Conflict) -> dict[str, Any]:
     return members
 
 
-async def _request_refused(request: Request, error: Exception) -> Response:
+async def request_refused(request: Request, error: Exception) -> Response:
+    """The answer to a RequestRefused."""
     assert isinstance(error, RequestRefused)
     return problem(request, error.code, str(error), headers=error.headers, **error.members)
 
@@ -208,12 +207,11 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     return problem(request, code, str(error.detail), headers=error.headers, **members)
 
 
-async def _unforeseen_error(request: Request, error: Exception) -> Response:
-    # Starlette raises the error again once this is sent, and the server logs it with its trace.
+async def unforeseen_error(request: Request, error: Exception) -> Response:
+    """The answer to an error that nobody foresaw; the server logs it with its trace."""
     _log.error("unforeseen %s", type(error).__name__, extra={"request_id": request_id(request)})
     detail = "The service failed. If this was a write, read the playlist before you repeat it."
-    # It is sent outside of the middleware that sets the header.
-    return problem(request, "internal-error", detail, headers={REQUEST_ID_HEADER: request_id(request)})
+    return problem(request, "internal-error", detail)
 
 
 def _methods_of_path(routes: list[BaseRoute], request: Request) -> list[str]:

@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 from app.api.fields import field_value
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Scope
 
 HEADER = "X-Request-ID"
 _FIELD = HEADER.lower().encode()
@@ -18,25 +18,14 @@ _ACCEPTABLE = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
 
 
 def request_id(connection: HTTPConnection) -> str:
-    identifier: str = connection.state.request_id
+    """The id that the request has been given."""
+    identifier: str = connection.scope["state"]["request_id"]
     return identifier
 
 
-class RequestIdMiddleware:
-    def __init__(self, app: "ASGIApp") -> None:
-        self._app = app
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        sent = field_value(scope, _FIELD)
-        identifier = sent if _ACCEPTABLE.fullmatch(sent) else secrets.token_hex(16)
-        scope.setdefault("state", {})["request_id"] = identifier
-
-        async def send_with_id(message: "Message") -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (_FIELD, identifier.encode())]
-            await send(message)
-
-        await self._app(scope, receive, send_with_id)
+def give_request_id(scope: "Scope") -> tuple[bytes, bytes]:
+    """Give a request its id; returns the header line that its answer has."""
+    sent = field_value(scope, _FIELD)
+    identifier = sent if _ACCEPTABLE.fullmatch(sent) else secrets.token_hex(16)
+    scope.setdefault("state", {})["request_id"] = identifier
+    return _FIELD, identifier.encode()

@@ -11,15 +11,23 @@ from app.domain.playlist import Playlist
 from app.store.writes import Written
 
 JSON = "application/json"
+_IS_JSON = (b"content-type", JSON.encode())
 # A client may keep an answer, and has to ask before it uses it: a stale base is a conflict.
 _REVALIDATED = (b"cache-control", b"private, no-cache")
 
 
+class _JsonResponse(Response):
+    def __init__(self, content: bytes, status: int) -> None:
+        # What a Response finds out of its content and headers is known here.
+        self.status_code = status
+        self.background = None
+        self.body = content
+        self.raw_headers = [(b"content-length", b"%d" % len(content)), _IS_JSON, _REVALIDATED]
+
+
 def json_response(members: Mapping[str, Any], status: int = 200) -> Response:
     """JSON that caches have to revalidate."""
-    response = Response(encoded_json(members), status, media_type=JSON)
-    response.raw_headers.append(_REVALIDATED)
-    return response
+    return _JsonResponse(encoded_json(members), status)
 
 
 def playlist_response(playlist: Playlist, status: int = 200) -> Response:

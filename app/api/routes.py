@@ -5,7 +5,7 @@ which takes longer than all that ours do. Its signatures, its routing and its do
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,14 @@ from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from starlette._utils import get_route_path
 from starlette.convertors import StringConvertor
-from starlette.routing import Match
+from starlette.routing import BaseRoute
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
-# A function, and for each of its parameters the place of the argument among the values so far.
-_Step = tuple[Callable[..., Awaitable[Any]], tuple[tuple[str, int], ...]]
+# A function, and the places of its arguments among the values so far.
+_Step = tuple[Callable[..., Awaitable[Any]], tuple[int, ...]]
+_ExceptionHandlers = Mapping[Any, Callable[..., Any]]
 
 
 class Declared(params.Header):  # type: ignore[misc]
@@ -38,8 +39,8 @@ class DirectRoute(APIRoute):
     same, and of SecurityScopes. Dependencies are async functions, each called once for a request, in
     FastAPI's order. What needs more is a TypeError when the route is made.
 
-    It has to be among the application's own routes: those of an included router are served in FastAPI's
-    way, which does the same and takes its time. Nothing overrides its dependencies.
+    `DirectRoutes` serves it. FastAPI's own way to it does the same, and takes its time. Nothing
+    overrides its dependencies.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -51,36 +52,57 @@ class DirectRoute(APIRoute):
             raise TypeError(f"{endpoint} has to be declared to return a Response")
         if self.max_body_size is not None:
             raise TypeError(f"{path} has a limit that FastAPI's own routes keep")
-        names = tuple(self.param_convertors)
-        plan = _Plan(names)
+        plan = _Plan(tuple(self.param_convertors))
         plan.add(self.dependant)
-        steps = tuple(plan.steps)
+        self._steps = tuple(plan.steps)
 
-        async def serve(scope: "Scope", receive: "Receive", send: "Send") -> None:
-            values: list[Any] = [Request(scope, receive, send)]
-            for name in names:
-                values.append(scope["path_params"][name])
-            for function, arguments in steps:
-                values.append(await function(**{name: values[place] for name, place in arguments}))
-            response: Response = values[-1]  # The endpoint is the last of the steps.
-            await response(scope, receive, send)
+    async def answer(self, request: Request, path_parameters: Sequence[str]) -> Response:
+        """The endpoint's answer. Raises what a dependency or the endpoint raises."""
+        values: list[Any] = [request, *path_parameters]
+        for function, places in self._steps:
+            values.append(await function(*map(values.__getitem__, places)))
+        response: Response = values[-1]  # The endpoint is the last of the steps.
+        return response
 
-        self.app = serve
 
-    def matches(self, scope: "Scope") -> tuple[Match, "Scope"]:
-        """As Starlette's, for path parameters that are any string."""
-        if scope["type"] != "http" or (match := self.path_regex.match(get_route_path(scope))) is None:
-            return Match.NONE, {}
-        is_full = scope["method"] in (self.methods or ())
-        found = {"endpoint": self.endpoint, "path_params": match.groupdict(), "route": self}
-        return (Match.FULL if is_full else Match.PARTIAL), found
+class DirectRoutes:
+    """Serves the requests of an application's direct routes; all others go on to `otherwise`.
 
-    async def handle(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """As FastAPI's, for a route that no router includes."""
-        if scope["method"] in (self.methods or ()):
-            await self.app(scope, receive, send)
-        else:
-            await super().handle(scope, receive, send)
+    They are found in the order in which a router finds them, and errors are answered by the same
+    handlers. Routes of other kinds have to come after the direct ones.
+    """
+
+    def __init__(
+        self, routes: Sequence[BaseRoute], exception_handlers: _ExceptionHandlers, *, otherwise: "ASGIApp"
+    ) -> None:
+        self._otherwise = otherwise
+        self._exception_handlers = exception_handlers
+        self._routes: dict[str, list[DirectRoute]] = {}
+        for route in routes:
+            if isinstance(route, DirectRoute):
+                for method in route.methods or ():
+                    self._routes.setdefault(method, []).append(route)
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] == "http":
+            path = get_route_path(scope)
+            for route in self._routes.get(scope["method"], ()):
+                if (match := route.path_regex.match(path)) is not None:
+                    scope["route"] = route
+                    response = await self._answer(route, match.groups(), Request(scope, receive, send))
+                    await response(scope, receive, send)
+                    return
+        await self._otherwise(scope, receive, send)
+
+    async def _answer(self, route: DirectRoute, path_parameters: Sequence[str], request: Request) -> Response:
+        try:
+            return await route.answer(request, path_parameters)
+        except Exception as error:
+            for kind in type(error).__mro__:
+                if kind in self._exception_handlers:
+                    response: Response = await self._exception_handlers[kind](request, error)
+                    return response
+            raise
 
 
 def playlist_router(prefix: str) -> APIRouter:
@@ -121,7 +143,7 @@ class _Plan:
             self.steps.append((function, arguments))
         return self._places[identity]
 
-    def _arguments(self, function: Callable[..., Any], dependant: Dependant) -> tuple[tuple[str, int], ...]:
+    def _arguments(self, function: Callable[..., Any], dependant: Dependant) -> tuple[int, ...]:
         places = {dependency.name: self.add(dependency) for dependency in dependant.dependencies}
         places[dependant.request_param_name] = 0
         for field in dependant.path_params:
@@ -129,10 +151,14 @@ class _Plan:
                 raise TypeError(f"{function} has to take any string as {field.name}")
             places[field.name] = self._path_parameters[field.alias]
         declared = {field.name for field in dependant.header_params if isinstance(field.field_info, Declared)}
-        names = set(inspect.signature(function).parameters) - {dependant.security_scopes_param_name} - declared
-        if strange := names - places.keys():
+        names = list(inspect.signature(function).parameters)
+        left_out = {dependant.security_scopes_param_name} | declared
+        if strange := set(names) - left_out - places.keys():
             raise TypeError(f"{function} cannot be given {', '.join(sorted(strange))} by a route of this kind")
-        return tuple((name, place) for name, place in places.items() if name is not None)
+        given = [name for name in names if name not in left_out]
+        if given != names[: len(given)]:
+            raise TypeError(f"{function} has to take {', '.join(given)} first")
+        return tuple(places[name] for name in given)
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

@@ -1,7 +1,6 @@
 """Every request is counted, and told in one line of the log."""
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -10,63 +9,35 @@ from app.api.operations import ASKED_BY_MACHINES
 from app.api.problem_types import PROBLEM_TYPES
 from app.logs import json_lines
 from app.metrics import Metrics
-from app.store.ledger import opened_ledger
+from app.store.ledger import Ledger
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from app.store.ledger import Ledger
+    from starlette.types import Scope
 
 # Of other methods there is no end, and each would be a time series.
 _METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
-_REPLAYED = (b"idempotency-replayed", b"true")
 
 _log = logging.getLogger("app.access")
 
 
-class TelemetryMiddleware:
+class Telemetry:
     """Counts in `metrics`, and logs the route's template and not the path, which has a playlist's token.
 
     `traced` says whether there are traces for lines to name.
     """
 
-    def __init__(self, app: "ASGIApp", *, metrics: Metrics, traced: bool) -> None:
-        self._app = app
+    def __init__(self, metrics: Metrics, *, traced: bool) -> None:
         self._metrics = metrics
         self._traced = traced
         for code in PROBLEM_TYPES:
             metrics.expect_problem(code)
 
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began = time.perf_counter()
-        status: int | None = None
-        is_replay = False
+    def begin(self) -> None:
+        """A request has begun."""
+        self._metrics.count_begun()
 
-        async def send_and_note(message: "Message") -> None:
-            nonlocal status, is_replay
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                is_replay = _REPLAYED in message["headers"]
-            await send(message)
-
-        in_flight = self._metrics.requests_in_flight
-        with opened_ledger() as ledger:
-            in_flight.inc()
-            try:
-                await self._app(scope, receive, send_and_note)
-            except Exception:
-                # Answered outside of here, by Starlette's handler of unforeseen errors.
-                status = status or 500
-                scope["state"]["problem_code"] = "internal-error"
-                raise
-            finally:
-                in_flight.dec()
-                self._tell(scope, status, is_replay, time.perf_counter() - began, ledger)
-
-    def _tell(self, scope: "Scope", status: int | None, is_replay: bool, seconds: float, ledger: "Ledger") -> None:
+    def end(self, scope: "Scope", status: int | None, *, is_replay: bool, seconds: float, ledger: Ledger) -> None:
+        """It has ended: with this status, or None if it was cut off before its answer, after this time."""
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", "unrouted")
         code = scope["state"].get("problem_code")
@@ -77,7 +48,7 @@ class TelemetryMiddleware:
             self._metrics.count_problem(code)
         if is_replay:
             self._metrics.count_replay()
-        level = logging.DEBUG if route in ASKED_BY_MACHINES and status == 200 else logging.INFO
+        level = logging.DEBUG if status == 200 and route in ASKED_BY_MACHINES else logging.INFO
         if not _log.isEnabledFor(level):
             return
         milliseconds = round(seconds * 1000, 1)

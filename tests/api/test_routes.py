@@ -11,11 +11,14 @@ from fastapi.security import SecurityScopes
 from starlette.responses import PlainTextResponse, Response
 
 from app.api.auth import Authorization
+from app.api.overload import Places
 from app.api.problems import add_problem_handlers
-from app.api.request_id import RequestIdMiddleware
 from app.api.routes import Declared, DirectRoute
+from app.api.service import Service
+from app.api.telemetry import Telemetry
 from app.domain.errors import PlaylistNotFound
 from app.main import create_app
+from app.metrics import Metrics
 from app.settings import load_settings
 
 Token = Annotated[str, Path(description="Any string.")]
@@ -76,9 +79,14 @@ def app_of(kind: type[APIRoute]) -> FastAPI:
     dependencies = [Security(GUARD, scopes=["a"])]
     route = kind("/at/{token}", endpoint, methods=["POST", "PUT"], status_code=201, dependencies=dependencies)
     other = kind("/at/{token}", endpoint, methods=["DELETE"], name="other")
-    app = FastAPI(routes=[route, other], redirect_slashes=False)
+    app = Service(
+        telemetry=Telemetry(Metrics(), traced=False),
+        places=Places(1),
+        traced_by={"tracing": False},
+        routes=[route, other],
+        redirect_slashes=False,
+    )
     add_problem_handlers(app)
-    app.add_middleware(RequestIdMiddleware)
     return app
 
 

@@ -1,0 +1,104 @@
+"""The application: FastAPI's, with one layer around the routes for all that is done for every request."""
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from fastapi.telemetry import TelemetryConfig
+from starlette.middleware.exceptions import ExceptionMiddleware
+
+from app.api.overload import Places, overloaded
+from app.api.problems import request_refused, unforeseen_error
+from app.api.request_id import give_request_id
+from app.api.routes import DirectRoutes
+from app.api.telemetry import Telemetry
+from app.store.ledger import opened_ledger
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_REPLAYED = (b"idempotency-replayed", b"true")
+
+
+class Service(FastAPI):
+    """Direct routes are served without what FastAPI puts around its routes, unless it traces requests."""
+
+    def __init__(self, *, telemetry: Telemetry, places: Places, traced_by: TelemetryConfig, **options: Any) -> None:
+        """`traced_by` says how FastAPI makes a span of each request, if it does."""
+        super().__init__(telemetry=traced_by, **options)
+        self._is_traced = bool(traced_by.get("tracing"))
+        self._around = partial(RequestMiddleware, telemetry=telemetry, places=places)
+
+    def build_middleware_stack(self) -> "ASGIApp":
+        if self._is_traced:
+            self.add_middleware(self._around)
+            return super().build_middleware_stack()
+        routed = ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
+        return self._around(DirectRoutes(self.routes, self.exception_handlers, otherwise=routed))
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        # What FastAPI looks at here is for lifespan and traces.
+        if self._is_traced or scope["type"] != "http" or self.middleware_stack is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
+
+
+class RequestMiddleware:
+    """Every request gets an id, and a place or a refusal; it is served, counted and told.
+
+    An error that nobody has answered is answered here, and raised again for the server to log.
+    """
+
+    def __init__(self, app: "ASGIApp", *, telemetry: Telemetry, places: Places) -> None:
+        self._app = app
+        self._telemetry = telemetry
+        self._places = places
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        id_line = give_request_id(scope)
+        status: int | None = None
+        is_replay = False
+
+        async def send_and_note(message: "Message") -> None:
+            nonlocal status, is_replay
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = message.get("headers", ())
+                is_replay = _REPLAYED in headers
+                message["headers"] = [*headers, id_line]
+            await send(message)
+
+        with opened_ledger() as ledger:
+            self._telemetry.begin()
+            try:
+                await self._serve(scope, receive, send_and_note)
+            except Exception as error:
+                response = await unforeseen_error(Request(scope), error)
+                if status is None:
+                    await response(scope, receive, send_and_note)
+                raise
+            finally:
+                seconds = time.perf_counter() - began
+                self._telemetry.end(scope, status, is_replay=is_replay, seconds=seconds, ledger=ledger)
+
+    async def _serve(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        places = self._places
+        if places.needs_none(scope):
+            await self._app(scope, receive, send)
+        elif places.are_taken:
+            response = await request_refused(Request(scope), overloaded())
+            await response(scope, receive, send)
+        else:
+            places.take()
+            try:
+                await self._app(scope, places.receiving(receive), send)
+            finally:
+                places.give_back()
