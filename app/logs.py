@@ -1,5 +1,6 @@
 """The form of the logs: JSON, one object a line, or plain text for people at a terminal."""
 
+import asyncio
 import json
 import logging
 import time
@@ -45,16 +46,39 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
 
     formatter: JsonFormatter
 
+    def __init__(self, stream: Any = None) -> None:
+        super().__init__(stream)
+        self._told: list[str] = []
+
     def tell(self, level: int, logger: str, message: str, extra: Mapping[str, Any]) -> None:
-        """Write the line that a record with these parts would be."""
+        """Write the line that a record with these parts would be, with the others of this turn of the event loop."""
         try:
             line = self.formatter.line(logging.getLevelName(level), logger, message, extra, time.time())
-            with self.lock or nullcontext():
-                self.stream.write(f"{line}\n")
-                self.stream.flush()
+            if not self._told:
+                asyncio.get_running_loop().call_soon(self._write_told)
+            self._told.append(f"{line}\n")
         except Exception:
             # As `emit` does: who has no place to log to serves all the same.
             self.handleError(logging.makeLogRecord({"name": logger, "levelno": level, "msg": message}))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write_told()
+        super().emit(record)
+
+    def flush(self) -> None:
+        self._write_told()
+        super().flush()
+
+    def _write_told(self) -> None:
+        told, self._told = self._told, []
+        if not told:
+            return
+        try:
+            with self.lock or nullcontext():
+                self.stream.write("".join(told))
+                self.stream.flush()
+        except Exception:
+            self.handleError(logging.makeLogRecord({"msg": "".join(told)}))
 
 
 def json_lines(logger: logging.Logger) -> JsonLines | None:

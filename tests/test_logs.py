@@ -1,14 +1,17 @@
 """The logs and traces of the service as it runs in production."""
 
+import asyncio
 import io
 import json
 import logging
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
+from unittest.mock import Mock
 
 import httpx2
 import pytest
@@ -113,14 +116,44 @@ def test_nothing_is_traced_where_no_collector_is_named(playlists: PlaylistReposi
     assert not any("trace_id" in line for line in lines)
 
 
-def test_request_line_that_cannot_be_written_is_no_failure_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_request_line_that_cannot_be_written_is_no_failure_of_the_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stream = io.StringIO()
     lines = JsonLines(stream)
     lines.setFormatter(JsonFormatter())
     stream.close()
     monkeypatch.setattr(logging, "raiseExceptions", False)
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
 
     lines.tell(logging.INFO, "app.access", "GET", {"status": 200})
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().set_exception_handler(None)
+
+    assert failures == []
+
+
+async def test_request_lines_of_a_turn_are_written_at_once_and_in_order() -> None:
+    written: list[str] = []
+    stream = Mock(write=written.append)
+    lines = JsonLines(stream)
+    lines.setFormatter(JsonFormatter())
+
+    for message in ("one", "two"):
+        lines.tell(logging.INFO, "app.access", message, {})
+    lines.handle(logging.makeLogRecord({"msg": "three"}))
+    lines.tell(logging.INFO, "app.access", "four", {})
+    await asyncio.sleep(0)
+    lines.tell(logging.INFO, "app.access", "five", {})
+    logging.shutdown([weakref.ref(lines)])
+
+    assert [[json.loads(line)["message"] for line in text.splitlines()] for text in written] == [
+        ["one", "two"],
+        ["three"],
+        ["four"],
+        ["five"],
+    ]
 
 
 def test_request_lines_go_past_logging_only_where_nobody_else_listens(monkeypatch: pytest.MonkeyPatch) -> None:
