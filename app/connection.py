@@ -44,7 +44,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._in_body = False
         self._received = 0
-        self._waiting_since = self._unread_since = math.inf
+        self._waiting_since = self._unread_since = self._idle_since = math.inf
         self._watch: asyncio.TimerHandle | None = None
 
     @property
@@ -65,7 +65,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        self._unset_keepalive_if_required()
+        self._idle_since = math.inf
         self._received += len(data)
         while data:
             try:
@@ -121,6 +121,15 @@ class Connection(HttpToolsProtocol):
         # section 10.1.1): no further request could be told from it.
         if self._is_last or self.expect_100_continue or (drain is not None and drain.has_begun):
             self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        # As there, but that a timer for each answer takes longer than to look at the time now and then.
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
@@ -200,6 +209,8 @@ class Connection(HttpToolsProtocol):
             self._unread_since = now
         if now - self._unread_since > self.unread_seconds:
             self.transport.abort()
+        elif now - self._idle_since > self.timeout_keep_alive:
+            self.transport.close()
         elif now - self._waiting_since > self.head_seconds and not self._refused:
             if self._in_head:
                 detail = f"The headers did not arrive within {self.head_seconds:g} seconds."

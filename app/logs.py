@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,6 +15,11 @@ import msgspec
 _LEVELS = {"uvicorn": "INFO", "app": "INFO"}
 # What every record has; `color_message` is uvicorn's copy of the message with the codes of colours.
 _NO_MEMBERS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName", "color_message"))
+
+
+@lru_cache(maxsize=1)
+def _as_text(second: float) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class JsonFormatter(logging.Formatter):
@@ -32,7 +38,8 @@ class JsonFormatter(logging.Formatter):
 
     def line(self, level: str, logger: str, message: str, extra: Mapping[str, Any], created: float) -> str:
         """What is told, when (seconds since 1970), and by whom."""
-        told_at = datetime.fromtimestamp(created, UTC).isoformat()
+        second, fraction = divmod(created, 1)
+        told_at = f"{_as_text(second)}.{int(fraction * 1e6):06}+00:00"
         members = {"level": level, "logger": logger, "message": message, **extra, "time": told_at}
         try:
             return self._encoder.encode(members).decode("ascii")

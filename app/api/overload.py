@@ -24,12 +24,12 @@ class Places:
         """Whether the request is served whatever the load is."""
         return scope["path"] in ASKED_BY_MACHINES
 
-    @property
-    def are_taken(self) -> bool:
-        return self._taken >= self._limit
-
-    def take(self) -> None:
+    def take(self) -> bool:
+        """Take a place, or say that there is none."""
+        if self._taken >= self._limit:
+            return False
         self._taken += 1
+        return True
 
     def give_back(self) -> None:
         self._taken -= 1

@@ -89,20 +89,21 @@ class DirectRoutes:
             for route in self._routes.get(scope["method"], ()):
                 if (match := route.path_regex.match(path)) is not None:
                     scope["route"] = route
-                    response = await self._answer(route, match.groups(), Request(scope, receive, send))
+                    request = Request(scope, receive, send)
+                    try:
+                        response = await route.answer(request, match.groups())
+                    except Exception as error:
+                        response = await self._problem(request, error)
                     await response(scope, receive, send)
                     return
         await self._otherwise(scope, receive, send)
 
-    async def _answer(self, route: DirectRoute, path_parameters: Sequence[str], request: Request) -> Response:
-        try:
-            return await route.answer(request, path_parameters)
-        except Exception as error:
-            for kind in type(error).__mro__:
-                if kind in self._exception_handlers:
-                    response: Response = await self._exception_handlers[kind](request, error)
-                    return response
-            raise
+    async def _problem(self, request: Request, error: Exception) -> Response:
+        for kind in type(error).__mro__:
+            if kind in self._exception_handlers:
+                response: Response = await self._exception_handlers[kind](request, error)
+                return response
+        raise error
 
 
 def playlist_router(prefix: str) -> APIRouter:

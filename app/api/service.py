@@ -76,29 +76,25 @@ class RequestMiddleware:
                 message["headers"] = [*headers, id_line]
             await send(message)
 
+        places = self._places
+        has_place = False
         with opened_ledger() as ledger:
             self._telemetry.begin()
             try:
-                await self._serve(scope, receive, send_and_note)
+                if places.needs_none(scope):
+                    await self._app(scope, receive, send_and_note)
+                elif has_place := places.take():
+                    await self._app(scope, places.receiving(receive), send_and_note)
+                else:
+                    refusal = await request_refused(Request(scope), overloaded())
+                    await refusal(scope, receive, send_and_note)
             except Exception as error:
                 response = await unforeseen_error(Request(scope), error)
                 if status is None:
                     await response(scope, receive, send_and_note)
                 raise
             finally:
+                if has_place:
+                    places.give_back()
                 seconds = time.perf_counter() - began
                 self._telemetry.end(scope, status, is_replay=is_replay, seconds=seconds, ledger=ledger)
-
-    async def _serve(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        places = self._places
-        if places.needs_none(scope):
-            await self._app(scope, receive, send)
-        elif places.are_taken:
-            response = await request_refused(Request(scope), overloaded())
-            await response(scope, receive, send)
-        else:
-            places.take()
-            try:
-                await self._app(scope, places.receiving(receive), send)
-            finally:
-                places.give_back()
