@@ -10,7 +10,6 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect
 
 from app.api.fields import field_lines, field_value
 from app.api.problems import RequestRefused
@@ -33,25 +32,29 @@ async def read_content(request: Request) -> bytes:
     # Python refuses to convert thousands of digits.
     if len(declared) > len(str(BODY_LIMIT)) or int(declared or 0) > BODY_LIMIT:
         raise _too_large()
-    body = bytearray()
     seconds: float = request.scope["state"]["body_timeout_seconds"]
     try:
         async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > BODY_LIMIT:
-                    raise _too_large()
-    except ClientDisconnect as error:
-        raise RequestRefused(
-            "malformed-request", "The body is broken, or the connection ended before it did."
-        ) from error
+            return await _received(request)
     except TimeoutError as error:
         raise RequestRefused(
             "request-timeout",
             f"The body did not arrive within {seconds:g} seconds.",
             headers={"Connection": "close"},
         ) from error
-    return bytes(body)
+
+
+async def _received(request: Request) -> bytes:
+    body = bytearray()
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise RequestRefused("malformed-request", "The body is broken, or the connection ended before it did.")
+        body += message.get("body", b"")
+        if len(body) > BODY_LIMIT:
+            raise _too_large()
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 RequestContent = Annotated[bytes, Depends(read_content)]
