@@ -4,17 +4,23 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 _LEVELS = {"uvicorn": "INFO", "app": "INFO"}
 # What every record has; `color_message` is uvicorn's copy of the message with the codes of colours.
 _NO_MEMBERS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName", "color_message"))
+
+
+# Gives a message and what it has besides.
+Description: TypeAlias = Callable[[], tuple[str, Mapping[str, Any]]]
+# Level, logger, and when it was told.
+_Told: TypeAlias = tuple[int, str, Description, float]
 
 
 @lru_cache(maxsize=1)
@@ -55,18 +61,15 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
 
     def __init__(self, stream: Any = None) -> None:
         super().__init__(stream)
-        self._told: list[str] = []
+        self._told: list[_Told] = []
 
-    def tell(self, level: int, logger: str, message: str, extra: Mapping[str, Any]) -> None:
-        """Write the line that a record with these parts would be, with the others of this turn of the event loop."""
-        try:
-            line = self.formatter.line(logging.getLevelName(level), logger, message, extra, time.time())
-            if not self._told:
-                asyncio.get_running_loop().call_soon(self._write_told)
-            self._told.append(f"{line}\n")
-        except Exception:
-            # As `emit` does: who has no place to log to serves all the same.
-            self.handleError(logging.makeLogRecord({"name": logger, "levelno": level, "msg": message}))
+    def tell(self, level: int, logger: str, describe: Description) -> None:
+        """Write the line that a record with this message and extra would be, with the others of this turn of
+        the event loop. In a row they take less of the time that requests wait for than one by one between them.
+        """
+        if not self._told:
+            asyncio.get_running_loop().call_soon(self._write_told)
+        self._told.append((level, logger, describe, time.time()))
 
     def emit(self, record: logging.LogRecord) -> None:
         self._write_told()
@@ -81,11 +84,17 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
         if not told:
             return
         try:
+            lines = "".join([self._line(*parts) for parts in told])
             with self.lock or nullcontext():
-                self.stream.write("".join(told))
+                self.stream.write(lines)
                 self.stream.flush()
         except Exception:
-            self.handleError(logging.makeLogRecord({"msg": "".join(told)}))
+            # As `emit` does: who has no place to log to serves all the same.
+            self.handleError(logging.makeLogRecord({"msg": f"{len(told)} lines of requests"}))
+
+    def _line(self, level: int, logger: str, describe: Description, created: float) -> str:
+        message, extra = describe()
+        return f"{self.formatter.line(logging.getLevelName(level), logger, message, extra, created)}\n"
 
 
 def json_lines(logger: logging.Logger) -> JsonLines | None:

@@ -146,21 +146,27 @@ class Metrics:
 
     def _count_waiting(self) -> None:
         self._requests_in_flight.set(self._in_flight)
-        for served in self._waiting:
-            self._count(*served)
-        self._waiting.clear()
-
-    def _count(self, method: str, route: str, status: str, seconds: float, ledger: Ledger) -> None:
-        self._requests_of(method, route, status).inc()
-        self._durations_of(method, route).observe(seconds)
-        if ledger.own_writes_recovered:
-            self._own_writes_recovered.inc(ledger.own_writes_recovered)
-        if ledger.appends_rebased:
-            self._appends_rebased.inc(ledger.appends_rebased)
-        for call in ledger.calls:
-            self._calls_of(call.operation, call.outcome).inc()
-            self._call_durations_of(call.operation).observe(call.seconds)
-            self._capacity_units_of(call.operation).inc(call.capacity_units)
+        waiting, self._waiting = self._waiting, []
+        requests: dict[tuple[str, str, str], int] = {}
+        calls: dict[tuple[str, str], int] = {}
+        capacity_units: dict[str, float] = {}
+        for method, route, status, seconds, ledger in waiting:
+            requests[method, route, status] = requests.get((method, route, status), 0) + 1
+            self._durations_of(method, route).observe(seconds)
+            if ledger.own_writes_recovered:
+                self._own_writes_recovered.inc(ledger.own_writes_recovered)
+            if ledger.appends_rebased:
+                self._appends_rebased.inc(ledger.appends_rebased)
+            for operation, outcome, call_seconds, units in ledger.calls:
+                calls[operation, outcome] = calls.get((operation, outcome), 0) + 1
+                capacity_units[operation] = capacity_units.get(operation, 0) + units
+                self._call_durations_of(operation).observe(call_seconds)
+        for request, number in requests.items():
+            self._requests_of(*request).inc(number)
+        for call, number in calls.items():
+            self._calls_of(*call).inc(number)
+        for operation, units in capacity_units.items():
+            self._capacity_units_of(operation).inc(units)
 
     def expect_problem(self, code: str) -> None:
         """Have a count of 0 from the start: the first one would not show as an increase else."""

@@ -127,7 +127,7 @@ async def test_request_line_that_cannot_be_written_is_no_failure_of_the_request(
     failures: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
 
-    lines.tell(logging.INFO, "app.access", "GET", {"status": 200})
+    lines.tell(logging.INFO, "app.access", lambda: ("GET", {"status": 200}))
     await asyncio.sleep(0)
     asyncio.get_running_loop().set_exception_handler(None)
 
@@ -140,12 +140,15 @@ async def test_request_lines_of_a_turn_are_written_at_once_and_in_order() -> Non
     lines = JsonLines(stream)
     lines.setFormatter(JsonFormatter())
 
-    for message in ("one", "two"):
-        lines.tell(logging.INFO, "app.access", message, {})
+    def tell(message: str) -> None:
+        lines.tell(logging.INFO, "app.access", lambda: (message, {}))
+
+    tell("one")
+    tell("two")
     lines.handle(logging.makeLogRecord({"msg": "three"}))
-    lines.tell(logging.INFO, "app.access", "four", {})
+    tell("four")
     await asyncio.sleep(0)
-    lines.tell(logging.INFO, "app.access", "five", {})
+    tell("five")
     logging.shutdown([weakref.ref(lines)])
 
     assert [[json.loads(line)["message"] for line in text.splitlines()] for text in written] == [

@@ -1,7 +1,7 @@
 """Every request is counted, and told in one line of the log."""
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
@@ -51,28 +51,33 @@ class Telemetry:
         level = logging.DEBUG if status == 200 and route in ASKED_BY_MACHINES else logging.INFO
         if not _log.isEnabledFor(level):
             return
-        milliseconds = round(seconds * 1000, 1)
-        message = f"{method} {route} {status or 'cut off'} {milliseconds} ms{f' {code}' if code else ''}"
-        members = {
-            "request_id": scope["state"]["request_id"],
-            "method": method,
-            "route": route,
-            "status": status,
-            "duration_ms": milliseconds,
-            "dynamodb_calls": len(ledger.calls),
-            "dynamodb_capacity_units": sum([call.capacity_units for call in ledger.calls]),
-            "problem": code,
-            "replayed": is_replay,
-            "own_writes_recovered": ledger.own_writes_recovered,
-            "appends_rebased": ledger.appends_rebased,
-        }
-        if self._traced:
-            members |= _trace_members()
+        trace_members = _trace_members() if self._traced else {}
+        request_id = scope["state"]["request_id"]
+
+        def describe() -> tuple[str, dict[str, Any]]:
+            milliseconds = round(seconds * 1000, 1)
+            message = f"{method} {route} {status or 'cut off'} {milliseconds} ms{f' {code}' if code else ''}"
+            return message, {
+                "request_id": request_id,
+                "method": method,
+                "route": route,
+                "status": status,
+                "duration_ms": milliseconds,
+                "dynamodb_calls": len(ledger.calls),
+                "dynamodb_capacity_units": sum([call.capacity_units for call in ledger.calls]),
+                "problem": code,
+                "replayed": is_replay,
+                "own_writes_recovered": ledger.own_writes_recovered,
+                "appends_rebased": ledger.appends_rebased,
+                **trace_members,
+            }
+
         lines = json_lines(_log)
         if lines is None:
+            message, members = describe()
             _log.log(level, message, extra=members)
         else:
-            lines.tell(level, _log.name, message, members)
+            lines.tell(level, _log.name, describe)
 
 
 def _trace_members() -> dict[str, str]:

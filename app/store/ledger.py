@@ -2,10 +2,10 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call to DynamoDB.
 
     `outcome` is `ok`, `condition-failed`, `throttled`, `not-applied` (refused, never sent, or a read
