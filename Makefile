@@ -53,7 +53,7 @@ mutants: .venv/test .venv-engine/run ## seeded mistakes that tests and history c
 soak: .venv/test ## the history load over 28 seeds, 100,000 requests: the figures of docs/reliability.md (10 min)
 	@$(BIN)/python -m tests.history.load --seeds $$(seq 101 128) --requests 3600
 
-overload: .venv/benchmarks ## goodput and latency at up to three times the load that the service can take (9 min)
+overload: .venv/benchmarks ## goodput and latency at up to three times the load that the service can take (Go, Linux; 9 min)
 	@$(BIN)/python -m benchmarks.overload
 
 cost: .venv/benchmarks ## CPU time of a request, beside services in Go, Node and Python (Go, Node, Linux; 20 min)

@@ -3,10 +3,12 @@
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import botocore.session
 import httpx2
 import pytest
 
@@ -42,6 +44,14 @@ def pytest_sessionfinish() -> None:
         # Each worker of the run adds its own.
         with Path(path).open("a") as file:
             file.writelines(f"{answer}\n" for answer in Contract.seen)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_loader() -> Iterator[None]:
+    """Each client of the SDK is made from the same service model, read once: reading it takes most of the time."""
+    with pytest.MonkeyPatch.context() as sdk:
+        sdk.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,9 @@ class DynamoDBLocal:
     def start(self) -> None:
         """Run it, and return once it answers."""
         _install_dynamodb_local()
-        java = ["java", "-Xmx512m", "-cp", f"{_INSTALLED}/*"]
+        # A suite is over before more of the compiler, or threads of its own for collecting garbage, pay.
+        frugal = ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+        java = ["java", *frugal, "-cp", f"{_INSTALLED}/*"]
         options = [*self._storage, "-sharedDb", "-disableTelemetry", "-port", str(self._port)]
         self._process = subprocess.Popen(
             [*java, "software.amazon.dynamodb.services.local.main.ServerRunner", *options],

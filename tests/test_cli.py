@@ -16,7 +16,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.settings import load_settings
 from app.store.embedded import EngineUnavailable, free_port, running_engine
 from app.store.playlists import PlaylistRepository
 from tests.engines import PROJECT
@@ -149,7 +148,7 @@ def stand_in(answer: Answer) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever).start()
+        Thread(target=server.serve_forever, args=(0.01,)).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
@@ -172,11 +171,13 @@ def test_looking_after_the_table_is_patient(endpoint_url: str, command: tuple[st
     answers = iter([(500, {}), (400, {"__type": "x#ResourceNotFoundException"})])
 
     def answer(_: str) -> tuple[int, dict[str, Any]]:
-        time.sleep(load_settings().read_timeout_seconds + 0.2)
+        time.sleep(0.5)
         return next(answers)
 
     with stand_in(answer) as url:
-        line = mend_line(run_playlists(*command, environment=without(AWS_ENDPOINT_URL_DYNAMODB=url)))
+        # What requests wait for is less than each answer takes.
+        environment = without(AWS_ENDPOINT_URL_DYNAMODB=url, PLAYLISTS_READ_TIMEOUT_SECONDS="0.3")
+        line = mend_line(run_playlists(*command, environment=environment))
 
     assert "there is no table" in line
 

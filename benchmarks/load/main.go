@@ -4,6 +4,8 @@
 // during the warm-up is not counted: after it, with nothing under way, the line `warm` is printed, and a line awaited
 // on standard input. At the end, with nothing under way again, one JSON object is printed. An answer of another status
 // than the case is to get ends the run with exit code 1.
+//
+// With `-rate` it is an open loop instead (open.go), which has no warm-up and counts other answers.
 package main
 
 import (
@@ -37,6 +39,8 @@ type options struct {
 	duration    time.Duration
 	requests    int // of all connections; 0 for as many as there is time for
 	first       int // number of the first name
+	rate        float64
+	patience    time.Duration
 }
 
 // The status that each case is to get. Of `mixed`, every fifth request renames and the others read.
@@ -55,13 +59,22 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 5*time.Second, "time that is measured")
 	flag.IntVar(&o.requests, "requests", 0, "end after so many requests, whatever time they take, without a warm-up")
 	flag.IntVar(&o.first, "first", 0, "number of the first name")
+	flag.Float64Var(&o.rate, "rate", 0, "send so many requests a second, whether or not those before were answered")
+	flag.DurationVar(&o.patience, "patience", time.Second, "with -rate: after this time, an answer is too late")
 	flag.Parse()
 	// More would not wait for work, but look for it.
 	runtime.GOMAXPROCS(1)
 	if expected[o.kind] == 0 || o.connections < 1 || o.playlists < o.connections {
 		log.Fatal("load: an unknown case, or fewer playlists than connections")
 	}
-	if err := run(o); err != nil {
+	measured := run
+	if o.rate > 0 {
+		measured = offer
+		if o.kind == "get-304" {
+			log.Fatal("load: no entity-tags are read for an open loop")
+		}
+	}
+	if err := measured(o); err != nil {
 		log.Fatal("load: ", err)
 	}
 }
@@ -69,11 +82,16 @@ func main() {
 func run(o options) error {
 	clients := make([]*client, o.connections)
 	for number := range clients {
-		c, err := connect(o, number)
-		if err != nil {
+		c := newClient(o, number)
+		if err := c.connect(); err != nil {
 			return err
 		}
-		defer c.connection.Close()
+		defer c.disconnect()
+		if o.kind == "get-304" {
+			if err := c.readETags(); err != nil {
+				return err
+			}
+		}
 		clients[number] = c
 	}
 	sent := 0
@@ -86,8 +104,7 @@ func run(o options) error {
 			c.latencies = make([]time.Duration, 0, 1<<16)
 		}
 	}
-	fmt.Println("warm")
-	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+	if err := awaitGo(); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -104,19 +121,31 @@ func run(o options) error {
 		return errors.New("no request was answered in time")
 	}
 	slices.Sort(latencies)
-	percentile := func(percent int) float64 {
-		return latencies[(len(latencies)-1)*percent/100].Seconds() * 1_000
-	}
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{
 		"requests": len(latencies),
 		"sent":     sent + len(latencies), // the warm-up too
 		"seconds":  seconds,
 		"rate":     float64(len(latencies)) / seconds,
-		"p50_ms":   percentile(50),
-		"p90_ms":   percentile(90),
-		"p99_ms":   percentile(99),
+		"p50_ms":   percentile(latencies, 50),
+		"p90_ms":   percentile(latencies, 90),
+		"p99_ms":   percentile(latencies, 99),
 		"statuses": map[int]int{expected[o.kind]: len(latencies)},
 	})
+}
+
+// awaitGo says that what comes next is measured, and waits until it may.
+func awaitGo() error {
+	fmt.Println("warm")
+	_, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	return err
+}
+
+// percentile is in milliseconds; 0 of none.
+func percentile(sorted []time.Duration, percent int) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[(len(sorted)-1)*percent/100].Seconds() * 1_000
 }
 
 // together runs a function for all clients at once; it returns the first error of any.
@@ -149,24 +178,27 @@ type client struct {
 	request    []byte
 	asked      int
 	latencies  []time.Duration
+	usedAt     time.Time // by the open loop
 }
 
-func connect(o options, number int) (*client, error) {
-	connection, err := net.Dial("tcp", o.address)
+func newClient(o options, number int) *client {
+	return &client{options: o, number: number, dice: rand.New(rand.NewSource(int64(number)))}
+}
+
+func (c *client) connect() error {
+	connection, err := net.Dial("tcp", c.address)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c := &client{
-		options:    o,
-		number:     number,
-		connection: connection,
-		reader:     bufio.NewReaderSize(connection, 1<<16),
-		dice:       rand.New(rand.NewSource(int64(number))),
+	c.connection, c.reader = connection, bufio.NewReaderSize(connection, 1<<16)
+	return nil
+}
+
+func (c *client) disconnect() {
+	if c.connection != nil {
+		c.connection.Close()
+		c.connection = nil
 	}
-	if o.kind == "get-304" {
-		err = c.readETags()
-	}
-	return c, err
 }
 
 func (c *client) readETags() error {
@@ -244,6 +276,7 @@ func (c *client) start(method string, playlist int, below string) {
 type answer struct {
 	status int
 	etag   string
+	closes bool
 	body   []byte // as far as it is looked at: where the status is no success
 }
 
@@ -289,6 +322,8 @@ func (c *client) receive() (answer, error) {
 			chunked = true
 		case isName(name, "etag"):
 			a.etag = string(value)
+		case isName(name, "connection"):
+			a.closes = strings.EqualFold(string(value), "close")
 		}
 	}
 	if a.status == 304 {

@@ -204,7 +204,7 @@ class _CheatingHandler(BaseHTTPRequestHandler):
 @contextmanager
 def cheating(cheats: str) -> Iterator[Cheat]:
     with Cheat(cheats) as server:
-        Thread(target=server.serve_forever).start()
+        Thread(target=server.serve_forever, args=(0.01,)).start()
         try:
             yield server
         finally:
