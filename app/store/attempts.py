@@ -7,12 +7,14 @@ write is whether any attempt may have been applied: it is `uncertain` from then 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
 
 from app.domain.errors import OutcomeUnknown, StorageUnavailable, Throttled
 from app.settings import Settings
 from app.store.dynamodb import ConditionFailed
+from app.store.time_limits import TimeLimit, Timer
 
 Answer = TypeVar("Answer")
 
@@ -24,17 +26,11 @@ _STEEPEST_APPEND = 4
 _BUDGET_EARNED_BY_SUCCESS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(msgspec.Struct, frozen=True):
     """When a request has to be answered, and until when it may attempt what it was sent for (loop time)."""
 
     work: float
     end: float
-
-    @classmethod
-    def after(cls, seconds: float) -> "Deadline":
-        now = asyncio.get_running_loop().time()
-        return cls(work=now + seconds * (1 - _SHARE_FOR_SETTLING), end=now + seconds)
 
 
 class Attempts:
@@ -50,18 +46,22 @@ class Attempts:
         self._base_delay = settings.retry_base_delay_seconds
         self._connect_timeout = settings.connect_timeout_seconds
         self._most_appends = settings.append_attempts
+        self._timer = Timer()
         self._full_budget = self._budget = float(settings.retry_budget)
 
     def deadline(self) -> Deadline:
         """The deadline of a request that starts now."""
-        return Deadline.after(self._deadline_seconds)
+        end = asyncio.get_running_loop().time() + self._deadline_seconds
+        return Deadline(work=end - self._deadline_seconds * _SHARE_FOR_SETTLING, end=end)
 
     async def read(self, call: Callable[[], Awaitable[Answer]], deadline: Deadline) -> Answer:
         """Repeat a read until it is answered. Raises Throttled, StorageUnavailable."""
         attempt = 1
         while True:
             try:
-                return await self._read_once(call, deadline.work)
+                return await self._made(call, deadline.work)
+            except TimeoutError as error:
+                raise _late_read() from error
             except (Throttled, StorageUnavailable) as failure:
                 if not await self._may_repeat(attempt, failure, deadline):
                     raise
@@ -99,7 +99,10 @@ class Attempts:
 
     async def settle(self, read: Callable[[], Awaitable[Answer]], deadline: Deadline) -> Answer:
         """Read once to find out how a write ended, in the time that is kept for it. Raises as `read`."""
-        return await self._read_once(read, deadline.end)
+        try:
+            return await self._made(read, deadline.end)
+        except TimeoutError as error:
+            raise _late_read() from error
 
     async def may_append_again(self, attempt: int, deadline: Deadline) -> bool:
         """Wait before an append that lost to another writer is made anew, or say that it is not.
@@ -108,14 +111,8 @@ class Attempts:
         """
         return attempt < self._most_appends and await self._waited(min(attempt, _STEEPEST_APPEND), deadline)
 
-    async def _read_once(self, call: Callable[[], Awaitable[Answer]], until: float) -> Answer:
-        try:
-            return await self._made(call, until)
-        except TimeoutError as error:
-            raise StorageUnavailable("no answer to a read before the deadline", passing=False) from error
-
     async def _made(self, call: Callable[[], Awaitable[Answer]], until: float) -> Answer:
-        async with asyncio.timeout_at(until):
+        with TimeLimit(until, self._timer):
             answer = await call()
         self._budget = min(self._full_budget, self._budget + _BUDGET_EARNED_BY_SUCCESS)
         return answer
@@ -140,3 +137,7 @@ class Attempts:
             return False
         await asyncio.sleep(delay)
         return True
+
+
+def _late_read() -> StorageUnavailable:
+    return StorageUnavailable("no answer to a read before the deadline", passing=False)

@@ -59,7 +59,9 @@ class ConnectionPool:
         self._address = address
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
-        self._places = asyncio.Semaphore(limit)
+        # While one is free, nobody waits.
+        self._free_places = limit
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._idle: deque[_Connection] = deque()
         self._is_closed = False
 
@@ -77,13 +79,13 @@ class ConnectionPool:
                 # Its answer may still come, and would be taken for that of the next request.
                 connection.abort()
                 raise
-            if connection.is_reusable and not self._is_closed:
-                self._idle.append(connection)
-            else:
+            if connection.is_broken or self._is_closed:
                 connection.abort()
+            else:
+                self._idle.append(connection)
             return reply
         finally:
-            self._places.release()
+            self._give_place_back()
 
     def close(self) -> None:
         """Close the idle connections now, and the others after their answers."""
@@ -93,22 +95,45 @@ class ConnectionPool:
 
     async def _taken(self) -> "_Connection":
         """A connection, and a place among the `limit`, which the caller gives back."""
-        has_place = False
+        has_place = self._free_places > 0
+        if has_place:
+            self._free_places -= 1
         try:
-            if not self._places.locked():
-                has_place = await self._places.acquire()  # Does not wait.
-                if (connection := self._idle_connection()) is not None:
-                    return connection
+            if has_place and (connection := self._idle_connection()) is not None:
+                return connection
             async with asyncio.timeout(self._connect_timeout):
-                has_place = has_place or await self._places.acquire()
+                if not has_place:
+                    await self._place_awaited()
+                    has_place = True
                 return self._idle_connection() or await self._connected()
         except BaseException as error:
             if has_place:
-                self._places.release()
+                self._give_place_back()
             if not isinstance(error, TimeoutError):
                 raise
             why = f"none within {self._connect_timeout:g} s" if has_place else "all connections are in use"
             raise self._not_made(why) from error
+
+    async def _place_awaited(self) -> None:
+        """Wait for a place behind all who wait already."""
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except BaseException:
+            if not place.cancelled():
+                self._give_place_back()  # It had come just then.
+            raise
+        finally:
+            self._waiting.remove(place)
+
+    def _give_place_back(self) -> None:
+        """Free it, or hand it to whoever has waited longest, so that nobody takes it who comes meanwhile."""
+        for place in self._waiting:
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free_places += 1
 
     def _idle_connection(self) -> "_Connection | None":
         now = asyncio.get_running_loop().time()
@@ -117,7 +142,7 @@ class ConnectionPool:
         while self._idle:
             connection = self._idle.pop()
             rest = now - connection.rested_since
-            if connection.is_reusable and (rest < _LOOKED_AT_AFTER_SECONDS or connection.is_quiet):
+            if not connection.is_broken and (rest < _LOOKED_AT_AFTER_SECONDS or connection.is_quiet):
                 return connection
             connection.abort()
         return None
@@ -134,7 +159,7 @@ class ConnectionPool:
             )
         except (OSError, ssl.CertificateError) as error:
             raise self._not_made(error) from error
-        if not connection.is_open:
+        if connection.is_broken:
             raise self._not_made("closed as soon as it was made")
         return connection
 
@@ -150,17 +175,24 @@ class _Connection(asyncio.Protocol):
         self._url = url
         self._read_timeout = read_timeout
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
-        self._reply: asyncio.Future[Reply] | None = None
+        # The parser calls these for each header and each part of the body, so they are no functions of Python's.
+        self._header_lines: dict[bytes, bytes] = {}
+        self.on_header = self._header_lines.__setitem__
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
+        self.on_body = self._body.append
+        self._parser = httptools.HttpResponseParser(self)
+        self._reply: asyncio.Future[Reply] | None = None
+        # An answer before the answer (RFC 9110 section 15.2).
+        self._is_interim = False
         self._size = 0
         self._silent_since = 0.0
         self._watch: asyncio.TimerHandle | None = None
-        self._is_broken = False
+        # Of no use for another request.
+        self.is_broken = False
         self.rested_since = 0.0
 
-    async def exchange(self, request: bytes) -> Reply:
+    def exchange(self, request: bytes) -> "asyncio.Future[Reply]":
         assert self._transport is not None
         self._reply = self._loop.create_future()
         self._size = 0
@@ -168,17 +200,7 @@ class _Connection(asyncio.Protocol):
         if self._watch is None:
             self._watch = self._loop.call_later(self._read_timeout, self._look_at_time)
         self._transport.write(request)
-        return await self._reply
-
-    @property
-    def is_open(self) -> bool:
-        """Whether requests can be sent: uvloop has the end of TLS's handshake yet to be sent itself."""
-        return self._transport is not None and not self._is_broken
-
-    @property
-    def is_reusable(self) -> bool:
-        """Whether the last answer is whole, the request too, and the server holds the connection open."""
-        return self._transport is not None and not (self._is_broken or self._transport.get_write_buffer_size())
+        return self._reply
 
     @property
     def is_quiet(self) -> bool:
@@ -195,7 +217,7 @@ class _Connection(asyncio.Protocol):
         return False
 
     def abort(self) -> None:
-        self._is_broken = True
+        self.is_broken = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -204,13 +226,14 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        self.is_broken = True
         if self._watch is not None:
             self._watch.cancel()
         self._fail(ConnectionClosedError(endpoint_url=self._url, error=error))
 
     def eof_received(self) -> bool:
         # Without it the answer ends at its length or not at all.
-        self._is_broken = True
+        self.is_broken = True
         return False
 
     def data_received(self, data: bytes) -> None:
@@ -231,37 +254,30 @@ class _Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self._reply is None or self._reply.done():
             raise _NoAnswer("more than one answer to a request")
-        self._headers = {}
-        self._body = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        # llhttp leaves the spaces after a value.
-        self._headers[name.lower()] = value.rstrip(b" \t")
+        self._header_lines.clear()
+        self._body.clear()
 
     def on_headers_complete(self) -> None:
+        self._is_interim = 100 <= self._parser.get_status_code() < 200
+        # llhttp leaves the spaces after a value.
+        self._headers = {name.lower(): value.rstrip(b" \t") for name, value in self._header_lines.items()}
         if self._is_interim:
             return
         if b"content-length" not in self._headers and b"transfer-encoding" not in self._headers:
             # Its end would be that of the connection, which comes too where it breaks.
             raise _NoAnswer("an answer without a length")
 
-    def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-
     def on_message_complete(self) -> None:
         if self._is_interim:
             return
-        if not self._parser.should_keep_alive():
-            self._is_broken = True
         assert self._reply is not None
+        assert self._transport is not None
+        # The server may have answered before it had the whole request.
+        if not self._parser.should_keep_alive() or self._transport.get_write_buffer_size():
+            self.is_broken = True
         self.rested_since = self._silent_since
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._reply.set_result(Reply(self._parser.get_status_code(), self._headers, body))
-
-    @property
-    def _is_interim(self) -> bool:
-        """An answer before the answer (RFC 9110 section 15.2)."""
-        return 100 <= self._parser.get_status_code() < 200
 
     def _look_at_time(self) -> None:
         """One timer for many exchanges: most are over long before it."""
