@@ -14,7 +14,7 @@ async def load_playlist(
     *,
     base: StoredPlaylist | None = None,
 ) -> StoredPlaylist:
-    """The current state, strongly consistent; `base` is one seen before, of which the tracks may be decoded.
+    """The current state, strongly consistent; `base` is one seen before, which serves again as far as it is the same.
 
     Raises PlaylistNotFound, Throttled, StorageUnavailable.
     """
