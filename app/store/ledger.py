@@ -3,9 +3,10 @@
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Call:
+
+class Call(msgspec.Struct, frozen=True):
     """One call to DynamoDB.
 
     `outcome` is `ok`, `condition-failed`, `throttled`, `not-applied` (refused, never sent, or a read

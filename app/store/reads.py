@@ -1,5 +1,7 @@
 """Reading a playlist's item."""
 
+from functools import partial
+
 from app.domain.errors import PlaylistNotFound
 from app.store.attempts import Attempts, Deadline
 from app.store.dynamodb import DynamoDBTable
@@ -18,7 +20,7 @@ async def load_playlist(
 
     Raises PlaylistNotFound, Throttled, StorageUnavailable.
     """
-    item = await attempts.read(lambda: table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline)
+    item = await attempts.read(partial(table.get_item, playlist_token, PLAYLIST_SORT_KEY), deadline)
     if item is None:
         raise PlaylistNotFound(playlist_token)
     return StoredPlaylist.from_item(item, base=base)
