@@ -157,14 +157,15 @@ class Metrics:
                 self._own_writes_recovered.inc(ledger.own_writes_recovered)
             if ledger.appends_rebased:
                 self._appends_rebased.inc(ledger.appends_rebased)
-            for operation, outcome, call_seconds, units in ledger.calls:
-                calls[operation, outcome] = calls.get((operation, outcome), 0) + 1
-                capacity_units[operation] = capacity_units.get(operation, 0) + units
-                self._call_durations_of(operation).observe(call_seconds)
+            for call in ledger.calls:
+                operation = call.operation
+                calls[operation, call.outcome] = calls.get((operation, call.outcome), 0) + 1
+                capacity_units[operation] = capacity_units.get(operation, 0) + call.capacity_units
+                self._call_durations_of(operation).observe(call.seconds)
         for request, number in requests.items():
             self._requests_of(*request).inc(number)
-        for call, number in calls.items():
-            self._calls_of(*call).inc(number)
+        for attempt, number in calls.items():
+            self._calls_of(*attempt).inc(number)
         for operation, units in capacity_units.items():
             self._capacity_units_of(operation).inc(units)
 

@@ -3,7 +3,8 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from app.store.items import StoredPlaylist
 from app.store.values import item_size_bound
@@ -18,8 +19,7 @@ _YOUNG_SECONDS = 1.0
 _SHUNNED_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(msgspec.Struct, frozen=True):
     """`seen` is None where a base was over: no other one is kept for a while."""
 
     seen: StoredPlaylist | None
@@ -65,6 +65,10 @@ class Bases:
         playlist_token = seen.playlist.playlist_token
         entry = self._entries.get(playlist_token)
         if entry is not None and entry.seen is None and self._clock() - entry.since < _SHUNNED_SECONDS:
+            return
+        if entry is not None and entry.seen is seen:
+            self._entries[playlist_token] = _Entry(seen, self._clock(), entry.size)
+            self._entries.move_to_end(playlist_token)
             return
         if entry is not None and entry.seen is not None and entry.seen.is_later_than(seen):
             return

@@ -7,6 +7,7 @@ StorageUnavailable say that it was not, OutcomeUnknown that nobody here knows.
 import hashlib
 import time
 from collections.abc import Awaitable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict, TypeVar
 
 from aiohttp import ClientConnectorError
@@ -288,9 +289,10 @@ async def _recorded(operation: str, call: Awaitable[Answer], *, written: bool = 
 
 
 def _capacity_units(answer: Mapping[str, Any]) -> float:
-    consumed = answer.get("ConsumedCapacity", [])
-    tables = consumed if isinstance(consumed, list) else [consumed]
-    return float(sum(table.get("CapacityUnits", 0) for table in tables))
+    consumed = answer.get("ConsumedCapacity", {})
+    if isinstance(consumed, list):  # Of a transaction, for each table.
+        return float(sum(table.get("CapacityUnits", 0) for table in consumed))
+    return float(consumed.get("CapacityUnits", 0))
 
 
 def _outcome(error: Exception, *, written: bool) -> str:
@@ -315,7 +317,11 @@ def _is_failed_condition(error: ClientError) -> bool:
 
 
 def _key(partition_key: str, sort_key: str) -> Any:
-    return {"partition_key": string(partition_key), "sort_key": string(sort_key)}
+    return {"partition_key": string(partition_key), "sort_key": _sort_key(sort_key)}
+
+
+# There are few of them.
+_sort_key = lru_cache(maxsize=16)(string)
 
 
 def _conditioned(condition: Condition) -> dict[str, Any]:

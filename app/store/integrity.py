@@ -12,7 +12,7 @@ class CorruptAnswer(BotoCoreError):  # type: ignore[misc]
     fmt = "{event} does not have the content that was sent"
 
 
-def check_integrity(event: str, status: int, checksum: str | None, body: bytes) -> None:
+def check_integrity(event: str, status: int, checksum: bytes | None, body: bytes) -> None:
     """Hold an answer against its checksum, which botocore leaves to the retries that are off here.
 
     Without one (an engine or a proxy that sends none) the content has to be a JSON object at least:
@@ -20,7 +20,7 @@ def check_integrity(event: str, status: int, checksum: str | None, body: bytes) 
     and a read would find no item; and a refusal that DynamoDB did not write proves nothing. Raises
     CorruptAnswer.
     """
-    intact = _is_answer(body) if checksum is None else checksum == str(zlib.crc32(body))
+    intact = _is_answer(body) if checksum is None else checksum == b"%d" % zlib.crc32(body)
     if not intact or 200 < status < 400:
         raise CorruptAnswer(event=event)
 

@@ -7,7 +7,8 @@ service would not have written, until a change replaces them (of tracks that can
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from app.domain.errors import PlaylistTooLarge
 from app.domain.playlist import PLAYLIST_SIZE_LIMIT, VERSION_CEILING, Playlist, PlaylistContent, PlaylistSummary
@@ -41,8 +42,7 @@ SORT_KEY_SIZE_LIMIT = 1_024
 _NAMEABLE_WRITE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True):
     """A condition or key condition expression, and the values that it compares with."""
 
     expression: str
@@ -52,8 +52,7 @@ class Condition:
 NO_SUCH_ITEM = Condition("attribute_not_exists(partition_key)")
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPlaylist:
+class StoredPlaylist(msgspec.Struct, frozen=True):
     """A playlist together with the item that it was read from or will be written as."""
 
     item: Item
@@ -63,8 +62,11 @@ class StoredPlaylist:
     def from_item(cls, item: Item, *, base: "StoredPlaylist | None" = None) -> "StoredPlaylist":
         """Read an item whatever other programs made of it; nothing in it is refused.
 
-        What was decoded of the tracks of `base` serves again if they are the same to the byte.
+        If it is that of `base` to the byte, so is the playlist; if its tracks are, what was decoded of them
+        serves again.
         """
+        if base is not None and item == base.item:
+            return base
         tracks = item.get("track_tokens")
         if base is not None and tracks == base.item.get("track_tokens"):
             return cls(item=item, playlist=_read_playlist(item, base.playlist.track_tokens))

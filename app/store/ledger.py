@@ -2,10 +2,11 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+import msgspec
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True):
     """One call to DynamoDB.
 
     `outcome` is `ok`, `condition-failed`, `throttled`, `not-applied` (refused, never sent, or a read

@@ -32,6 +32,7 @@ from app.store.attempts import Attempts, Deadline
 from app.store.bases import Bases
 from app.store.dynamodb import DynamoDBTable
 from app.store.items import (
+    PLAYLIST_SORT_KEY,
     StoredPlaylist,
     is_playlist,
     owned_by,
@@ -40,7 +41,6 @@ from app.store.items import (
 )
 from app.store.ledger import ledger
 from app.store.plays import PlayCounters
-from app.store.reads import load_playlist
 from app.store.table import OWNER_INDEX
 from app.store.values import Item
 from app.store.writes import ConditionalWrites, WriteLost, Written
@@ -244,12 +244,12 @@ class PlaylistRepository:
         return self._attempts.deadline()
 
     async def _load(self, playlist_token: str, deadline: Deadline) -> StoredPlaylist:
-        try:
-            base = self._bases.last_seen(playlist_token)
-            stored = await load_playlist(self._table, self._attempts, playlist_token, deadline, base=base)
-        except PlaylistNotFound:
+        base = self._bases.last_seen(playlist_token)
+        item = await self._attempts.read(partial(self._table.get_item, playlist_token, PLAYLIST_SORT_KEY), deadline)
+        if item is None:
             self._bases.forget(playlist_token)
-            raise
+            raise PlaylistNotFound(playlist_token)
+        stored = StoredPlaylist.from_item(item, base=base)
         self._bases.keep(stored)
         return stored
 

@@ -23,8 +23,8 @@ from app.store.items import (
     PLAYLIST_SORT_KEY,
     PLAYS_SORT_KEY,
     Condition,
+    StoredPlaylist,
 )
-from app.store.reads import load_playlist
 from app.store.values import Item
 
 _READ_THE_COUNT = "Read the count."
@@ -75,7 +75,7 @@ class PlayCounters:
         playlist tries again.
         """
         try:
-            if await self._item(playlist_token, deadline) is not None:
+            if await self._item(playlist_token, PLAYS_SORT_KEY, deadline) is not None:
                 await self._remove_without_playlist(playlist_token, deadline)
         except ConditionFailed:
             return
@@ -127,7 +127,7 @@ class PlayCounters:
         except NoTransactions:
             # The counter is read before the playlist: if it is of a playlist that is made after that, plays of
             # it are added, and the count that was read does not stand any more.
-            counter = await self._item(playlist_token, deadline)
+            counter = await self._item(playlist_token, PLAYS_SORT_KEY, deadline)
             try:
                 await self._load_playlist(playlist_token, deadline)
             except PlaylistNotFound:
@@ -140,11 +140,14 @@ class PlayCounters:
         await self._attempts.write(lambda: self._table.delete_item(playlist_token, PLAYS_SORT_KEY, as_read), deadline)
 
     async def _load_playlist(self, playlist_token: str, deadline: Deadline) -> Playlist:
-        return (await load_playlist(self._table, self._attempts, playlist_token, deadline)).playlist
+        item = await self._item(playlist_token, PLAYLIST_SORT_KEY, deadline)
+        if item is None:
+            raise PlaylistNotFound(playlist_token)
+        return StoredPlaylist.from_item(item).playlist
 
     async def _read(self, playlist_token: str, deadline: Deadline) -> int:
         """The count; zero where nothing was ever counted, or another program has put what is no number."""
-        return whole_number((await self._item(playlist_token, deadline) or {}).get(PLAY_COUNT))
+        return whole_number((await self._item(playlist_token, PLAYS_SORT_KEY, deadline) or {}).get(PLAY_COUNT))
 
-    async def _item(self, playlist_token: str, deadline: Deadline) -> Item | None:
-        return await self._attempts.read(lambda: self._table.get_item(playlist_token, PLAYS_SORT_KEY), deadline)
+    async def _item(self, playlist_token: str, sort_key: str, deadline: Deadline) -> Item | None:
+        return await self._attempts.read(lambda: self._table.get_item(playlist_token, sort_key), deadline)

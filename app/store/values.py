@@ -58,11 +58,11 @@ def encoded_item(item: Mapping[str, Any]) -> Item:
 
 
 def string(text: str) -> AttributeValue:
-    return encoded({"S": text})
+    return msgspec.Raw(_encode({"S": text}))
 
 
 def number(integer: int) -> AttributeValue:
-    return encoded({"N": str(integer)})
+    return msgspec.Raw(_encode({"N": str(integer)}))
 
 
 def string_list(strings: Sequence[str]) -> AttributeValue:

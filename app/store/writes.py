@@ -7,6 +7,7 @@ can tell.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from app.domain.errors import OutcomeUnknown, StorageUnavailable, Throttled
 from app.domain.idempotency import LogicalWrite
@@ -57,7 +58,7 @@ class ConditionalWrites:
         """
         condition = NO_SUCH_ITEM if read is None else read.still_current()
         failed = await self._made_or_met(
-            lambda: self._table.put_item(successor.item, condition),
+            partial(self._table.put_item, successor.item, condition),
             successor.playlist.playlist_token,
             read=read,
             deadline=deadline,
@@ -79,7 +80,7 @@ class ConditionalWrites:
         """Delete the item if the table still holds it; raises as `put` does."""
         playlist_token, condition = stored.playlist.playlist_token, stored.still_current()
         failed = await self._made_or_met(
-            lambda: self._table.delete_item(playlist_token, PLAYLIST_SORT_KEY, condition),
+            partial(self._table.delete_item, playlist_token, PLAYLIST_SORT_KEY, condition),
             playlist_token,
             read=stored,
             deadline=deadline,

@@ -278,6 +278,36 @@ def test_older_state_does_not_take_the_place_of_a_later_one() -> None:
     assert bases.young("p1") is later
 
 
+def test_state_that_was_read_again_is_young_again_and_used_last() -> None:
+    now = 0.0
+    bases = Bases(10_000, clock=lambda: now)
+    bases.keep(a_state("p1"))
+    seen = bases.young("p1")
+    assert seen is not None
+
+    now = 0.9
+    bases.keep(a_state("p2"))
+    bases.keep(seen)
+    now = 1.8
+    bases.keep(a_state("p3"))
+    assert bases.young("p1") is seen
+    for number in range(10):
+        bases.keep(a_state(f"q{number}"))
+    assert bases.last_seen("p1") is None
+
+
+async def test_read_tells_what_others_set_without_raising_the_version(
+    warm: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    created = (await warm.create("p1", MINE, caller=ME)).playlist
+    assert await warm.get("p1") == created
+    item = other_program.read("p1")
+    assert item is not None
+    other_program.put({**item, "playlist_name": {"S": "Theirs"}})
+
+    assert (await warm.get("p1")).playlist_name == "Theirs"
+
+
 async def test_item_that_names_no_write_of_ours_is_read_before_each_write(
     warm: PlaylistRepository, other_program: OtherProgram
 ) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httptools
+import msgspec
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 # As aiobotocore keeps them. Whoever stands before DynamoDB closes idle connections after a minute or more.
@@ -39,8 +40,7 @@ class Address:
     tls: ssl.SSLContext | None
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(msgspec.Struct):
     """One whole answer; header names in lower case, of several lines of one field the last."""
 
     status: int

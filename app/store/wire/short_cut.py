@@ -94,7 +94,11 @@ class ShortCut(AioBaseClient):  # type: ignore[misc]
         # A name with a colon is an ARN, which has an endpoint of its own.
         if known is None or not known.issuperset(api_params) or ":" in api_params["TableName"]:
             return await self._standard(operation_name, api_params)
-        if (way := await self._known_way(operation_name)) is None:
+        if time.monotonic() - self._asked_at < _CREDENTIALS_KEPT_SECONDS:
+            way = self._way
+        else:
+            way = await self._known_way(operation_name)
+        if way is None:
             return await self._standard(operation_name, api_params)
         body = _encode(api_params)
         reply = await way.answer(operation_name, body, at=time.time() + self._skew)
@@ -115,8 +119,6 @@ class ShortCut(AioBaseClient):  # type: ignore[misc]
         return answer
 
     async def _known_way(self, operation_name: str) -> "_Way | None":
-        if time.monotonic() - self._asked_at < _CREDENTIALS_KEPT_SECONDS:
-            return self._way
         if self.meta.config.signature_version != "v4":
             return None  # And there may be no credentials to ask for.
         async with self._asking:
@@ -247,7 +249,7 @@ class _Way:
         authorization = self._signer.headers(operation, body, at=at)
         head = f"{self._head}{operation}\r\n{authorization}Content-Length: {len(body)}\r\n\r\n"
         reply = await self.pool.exchange(head.encode("latin-1") + body)
-        check_integrity(operation, reply.status, _text(reply, b"x-amz-crc32"), reply.body)
+        check_integrity(operation, reply.status, reply.headers.get(b"x-amz-crc32"), reply.body)
         return reply
 
 
