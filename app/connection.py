@@ -53,9 +53,14 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.transport = _OneWrite(transport, self.loop)  # type: ignore[assignment]
+        self._answers = _OneWrite(transport, self.loop)
+        self.transport = self._answers  # type: ignore[assignment]
         self._waiting_since = self.loop.time()
         self._watch = self.loop.call_later(self.watch_seconds, self._look_at_times)
+
+    def eof_received(self) -> None:
+        # The transport closes itself after this, and what it has been given is sent.
+        self._answers.send_held()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._watch is not None:
@@ -232,16 +237,18 @@ class _OneWrite:
         self._held: list[bytes] = []
 
     def write(self, data: bytes) -> None:
+        if not data:
+            return
         if not self._held:
-            self._loop.call_soon(self._send_held)
+            self._loop.call_soon(self.send_held)
         self._held.append(data)
 
     def write_eof(self) -> None:
-        self._send_held()
+        self.send_held()
         self._transport.write_eof()
 
     def close(self) -> None:
-        self._send_held()
+        self.send_held()
         self._transport.close()
 
     def get_write_buffer_size(self) -> int:
@@ -250,10 +257,10 @@ class _OneWrite:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
-    def _send_held(self) -> None:
+    def send_held(self) -> None:
         held, self._held = self._held, []
         if held and not self._transport.is_closing():
-            self._transport.writelines(held)
+            self._transport.write(b"".join(held))
 
 
 class _Refusal(Exception):

@@ -67,9 +67,12 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
         """Write the line that a record with this message and extra would be, with the others of this turn of
         the event loop. In a row they take less of the time that requests wait for than one by one between them.
         """
-        if not self._told:
-            asyncio.get_running_loop().call_soon(self._write_told)
-        self._told.append((level, logger, describe, time.time()))
+        told = (level, logger, describe, time.time())
+        # Records may come from other threads, and take what was told before them with them.
+        with self.lock or nullcontext():
+            self._told.append(told)
+            if len(self._told) == 1:
+                asyncio.get_running_loop().call_soon(self._write_told)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._write_told()
@@ -80,17 +83,16 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
         super().flush()
 
     def _write_told(self) -> None:
-        told, self._told = self._told, []
-        if not told:
+        if not self._told:
             return
         try:
-            lines = "".join([self._line(*parts) for parts in told])
             with self.lock or nullcontext():
-                self.stream.write(lines)
+                told, self._told = self._told, []
+                self.stream.write("".join([self._line(*parts) for parts in told]))
                 self.stream.flush()
         except Exception:
             # As `emit` does: who has no place to log to serves all the same.
-            self.handleError(logging.makeLogRecord({"msg": f"{len(told)} lines of requests"}))
+            self.handleError(logging.makeLogRecord({"msg": "lines of requests"}))
 
     def _line(self, level: int, logger: str, describe: Description, created: float) -> str:
         message, extra = describe()

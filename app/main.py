@@ -31,7 +31,7 @@ _ROUTERS = (playlists.router, tracks.router, plays.router, listing.router, opera
 
 
 class State(TypedDict):
-    """What every request finds in `request.state`."""
+    """What every request finds in the `state` of its scope."""
 
     playlists: PlaylistRepository
     counters: PlayCounters

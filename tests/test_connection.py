@@ -362,6 +362,41 @@ async def test_connection_that_sends_nothing_is_closed(served: Served) -> None:
     assert await served.answers(b"") == []
 
 
+async def test_client_that_sends_no_more_gets_its_answer(recorder: Recorder) -> None:
+    async def answer_at_once(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        if scope["type"] == "lifespan":
+            await recorder(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"here"})
+
+    async with serving(answer_at_once) as served:
+        for _ in range(20):
+            reader, writer = await served.open(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write_eof()
+            async with asyncio.timeout(10):
+                answer = await reader.read()
+            writer.close()
+
+            assert answer.endswith(b"\r\n\r\nhere")
+
+
+async def test_answer_without_content_leaves_the_connection_as_it_was(recorder: Recorder) -> None:
+    async def answer_nothing(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        if scope["type"] == "lifespan":
+            await recorder(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serving(answer_nothing) as served:
+        get = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        # It closes once it is idle, so nothing is left to be sent.
+        answers = await served.answers(get, get + get)
+
+    assert [status_of(answer) for answer in answers] == [204, 204, 204]
+
+
 async def test_blank_lines_keep_no_connection_open(served: Served) -> None:
     assert await served.answers(*[b"\r\n"] * 15) == []
 

@@ -11,6 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.metrics import Metrics
+from app.store.ledger import Call, Ledger
 from app.store.playlists import PlaylistRepository
 from tests.engines import PROJECT
 from tests.servers import running_playlists, without
@@ -34,6 +35,27 @@ def wait_until(happened: Callable[[], bool]) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_each_request_is_counted_once_however_many_come_between_two_looks() -> None:
+    metrics, number = Metrics(), 0
+    for between in (1, 63, 64, 65, 200):
+        for _ in range(between):
+            metrics.count_begun()
+            ledger = Ledger(calls=[Call("GetItem", "ok", 0.002, 0.5), Call("PutItem", "ok", 0.003, 1.0)])
+            metrics.count(method="PATCH", route="/p", status="200", seconds=0.01, ledger=ledger)
+        metrics.count_begun()
+        number += between
+
+        seen = metrics.exposition().decode()
+
+        assert sum_of(seen, "playlists_http_requests_total", method="PATCH", route="/p", status="200") == number
+        assert sum_of(seen, "playlists_http_request_duration_seconds_count", route="/p") == number
+        assert sum_of(seen, "playlists_dynamodb_calls_total", operation="PutItem", outcome="ok") == number
+        assert sum_of(seen, "playlists_dynamodb_call_duration_seconds_count", operation="GetItem") == number
+        assert sum_of(seen, "playlists_dynamodb_capacity_units_total") == 1.5 * number
+        assert sum_of(seen, "playlists_http_requests_in_flight") == 1
+        metrics.count(method="GET", route="/metrics", status="200", seconds=0.01, ledger=Ledger())
 
 
 def test_workers_count_together_also_what_those_counted_that_were_killed(

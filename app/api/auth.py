@@ -27,7 +27,7 @@ class Authorization(SecurityBase):
     """A dependency that lets those in who have a token with all scopes that the route names.
 
     Others are refused before anything else of their request is looked at. Leaves the caller in
-    `request.state`.
+    the `state` of its scope.
     """
 
     model = HTTPBearer(

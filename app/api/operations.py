@@ -23,10 +23,10 @@ _NOT_READY = ("draining", "storage-unavailable", "authentication-unavailable", "
 
 
 async def _readiness(request: Request) -> Readiness:
-    drain: Drain = request.state.drain
+    drain: Drain = request.scope["state"]["drain"]
     if drain.has_begun:
         raise RequestRefused("draining", "The process is about to end: send requests elsewhere.", headers=RETRY_AFTER)
-    readiness: Readiness = request.state.readiness
+    readiness: Readiness = request.scope["state"]["readiness"]
     return readiness
 
 
@@ -53,7 +53,7 @@ async def get_readiness(readiness: Annotated[Readiness, Depends(_readiness)]) ->
 @router.get("/metrics", summary="Metrics", response_class=PlainTextResponse)
 async def get_metrics(request: Request) -> Response:
     """What the service counts and measures, for Prometheus; of all workers together."""
-    metrics: Metrics = request.state.metrics
+    metrics: Metrics = request.scope["state"]["metrics"]
     return Response(metrics.exposition(), headers={"Content-Type": MEDIA_TYPE})
 
 

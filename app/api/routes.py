@@ -69,7 +69,7 @@ class DirectRoutes:
     """Serves the requests of an application's direct routes; all others go on to `otherwise`.
 
     They are found in the order in which a router finds them, and errors are answered by the same
-    handlers. Routes of other kinds have to come after the direct ones.
+    handlers. Raises TypeError where a direct route comes after one of another kind.
     """
 
     def __init__(
@@ -78,10 +78,15 @@ class DirectRoutes:
         self._otherwise = otherwise
         self._exception_handlers = exception_handlers
         self._routes: dict[str, list[DirectRoute]] = {}
+        others = False
         for route in routes:
-            if isinstance(route, DirectRoute):
-                for method in route.methods or ():
-                    self._routes.setdefault(method, []).append(route)
+            if not isinstance(route, DirectRoute):
+                others = True
+                continue
+            if others:
+                raise TypeError(f"{route.path} has to come before the routes of other kinds")
+            for method in route.methods or ():
+                self._routes.setdefault(method, []).append(route)
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] == "http":

@@ -23,7 +23,10 @@ _REPLAYED = (b"idempotency-replayed", b"true")
 
 
 class Service(FastAPI):
-    """Direct routes are served without what FastAPI puts around its routes, unless it traces requests."""
+    """Direct routes are served without what FastAPI puts around its routes, unless it traces requests.
+
+    So there is no place for further middleware, nor for handlers of a status or of Exception.
+    """
 
     def __init__(self, *, telemetry: Telemetry, places: Places, traced_by: TelemetryConfig, **options: Any) -> None:
         """`traced_by` says how FastAPI makes a span of each request, if it does."""

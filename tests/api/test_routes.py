@@ -75,14 +75,14 @@ async def endpoint(
     return PlainTextResponse(told, 202, headers={"X-Length": str(len(content))}, background=tasks)
 
 
-def app_of(kind: type[APIRoute]) -> FastAPI:
+def app_of(kind: type[APIRoute], *, traced: bool = False) -> FastAPI:
     dependencies = [Security(GUARD, scopes=["a"])]
     route = kind("/at/{token}", endpoint, methods=["POST", "PUT"], status_code=201, dependencies=dependencies)
     other = kind("/at/{token}", endpoint, methods=["DELETE"], name="other")
     app = Service(
-        telemetry=Telemetry(Metrics(), traced=False),
+        telemetry=Telemetry(Metrics(), traced=traced),
         places=Places(1),
-        traced_by={"tracing": False},
+        traced_by={"tracing": traced, "auto_configure": False, "metrics": False, "logs": False},
         routes=[route, other],
         redirect_slashes=False,
     )
@@ -112,14 +112,22 @@ def app_of(kind: type[APIRoute]) -> FastAPI:
 )
 async def test_a_direct_route_answers_as_that_of_fastapi_does(method: str, target: str) -> None:
     answers = []
-    for kind in (APIRoute, DirectRoute):
-        transport = httpx2.ASGITransport(app=app_of(kind), raise_app_exceptions=False)
+    for app in (app_of(APIRoute), app_of(DirectRoute), app_of(DirectRoute, traced=True)):
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://playlists.test") as http:
             headers = [("X-Seen", "1"), ("X-Seen", "2"), ("X-Request-ID", "r1")]
             answer = await http.request(method, target, headers=headers, content=b"body")
         answers.append((answer.status_code, answer.headers.multi_items(), answer.content))
 
-    assert answers[0] == answers[1]
+    assert answers[0] == answers[1] == answers[2]
+
+
+async def test_a_direct_route_has_to_come_before_the_others() -> None:
+    app = app_of(DirectRoute)
+    app.router.routes.insert(0, app_of(APIRoute).routes[0])
+
+    with pytest.raises(TypeError, match="has to come before the routes"):
+        app.build_middleware_stack()
 
 
 def test_the_document_has_what_dependencies_of_direct_routes_declare() -> None:
