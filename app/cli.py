@@ -172,6 +172,8 @@ def race(
         raise _Impossible("--naive races on a table, with a playlist of its own: leave out --url and --playlist")
     if plot is not None:
         require_matplotlib()
+    # A shell may have it ignored for what runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # As Ctrl-C, so that what was started and made for the race goes with it.
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
