@@ -195,7 +195,7 @@ async def test_no_request_makes_a_line_of_the_log(playlists: PlaylistRepository,
             assert (await reader.read()).startswith(b"HTTP/1.1 4")
             writer.close()
 
-        output = served.output()
+        output = served.stop()
 
     lines = [json.loads(line) for line in output.splitlines()]
     assert [line["status"] for line in lines if line["logger"] == "app.access"] == [404, 400]

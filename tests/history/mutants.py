@@ -32,7 +32,7 @@ class Mutant:
 
 
 _PUT = """\
-            lambda: self._table.put_item(successor.item, condition),
+            partial(self._table.put_item, successor.item, condition),
 """
 MUTANTS = (
     Mutant(
@@ -104,8 +104,8 @@ MUTANTS = (
     Mutant(
         "write after the deadline",
         "store/attempts.py",
-        "return cls(work=now + seconds * (1 - _SHARE_FOR_SETTLING), end=now + seconds)",
-        "return cls(work=now + 60, end=now + 60)",
+        "return Deadline(work=end - self._deadline_seconds * _SHARE_FOR_SETTLING, end=end)",
+        "return Deadline(work=end + 60, end=end + 60)",
         shows_as_late=True,
     ),
 )
