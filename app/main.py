@@ -26,6 +26,7 @@ from app.store.dynamodb import DynamoDBTable
 from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
 from app.store.readiness import Readiness
+from app.store.time_limits import Timer
 
 _ROUTERS = (playlists.router, tracks.router, plays.router, listing.router, operations.router)
 
@@ -41,6 +42,7 @@ class State(TypedDict):
     require_precondition: bool
     track_token_pattern: re.Pattern[str] | None
     body_timeout_seconds: float
+    body_timer: Timer
     readiness: Readiness
     drain: Drain
 
@@ -71,6 +73,7 @@ def create_app(settings: Settings, *, drain: Drain | None = None) -> Service:
                     require_precondition=settings.require_precondition,
                     track_token_pattern=None if pattern is None else re.compile(pattern),
                     body_timeout_seconds=settings.body_timeout_seconds,
+                    body_timer=Timer(),
                     readiness=Readiness(table, checks=readiness_checks(access_tokens)),
                     drain=drain or Drain(),
                 )

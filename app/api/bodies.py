@@ -15,6 +15,7 @@ from app.api.fields import field_lines, field_value
 from app.api.problems import RequestRefused
 from app.api.schemas import BODY_LIMIT, fault_detail
 from app.domain.errors import FAULTS_LISTED
+from app.store.time_limits import TimeLimit
 
 # No body that means anything here is deeper than 4, as a `test` of the whole playlist in a JSON Patch is; the
 # interpreter's own bound differs between versions.
@@ -34,7 +35,7 @@ async def read_content(request: Request) -> bytes:
         raise _too_large()
     seconds: float = request.scope["state"]["body_timeout_seconds"]
     try:
-        async with asyncio.timeout(seconds):
+        with TimeLimit(asyncio.get_running_loop().time() + seconds, request.scope["state"]["body_timer"]):
             return await _received(request)
     except TimeoutError as error:
         raise RequestRefused(

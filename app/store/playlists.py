@@ -6,11 +6,12 @@ from, and a change that lost to another writer's is told, and made anew only whe
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from weakref import WeakValueDictionary
 
 from app.domain.access import Caller
@@ -61,7 +62,8 @@ class _Edit:
     def made_on(self, stored: StoredPlaylist) -> StoredPlaylist | Written:
         """The state to write over the one that was read, or what is answered where there is nothing to write."""
         self.caller.check_may_write(stored.playlist)
-        if self.write.is_among(stored.recent_writes):
+        # Another write than a keyed one is made by nobody else.
+        if self.write.is_keyed and self.write.is_among(stored.recent_writes):
             return Written(stored.playlist, is_repeat=True)
         self.preconditions.check(stored.playlist)
         changed = self.change(stored.playlist)
@@ -374,4 +376,10 @@ def _conflict(lost: WriteLost, *, read: Playlist, caller: Caller, preconditions:
 
 def _now() -> str:
     """RFC 3339 UTC with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_as_text(second)}.{nanoseconds // 1_000_000:03}Z"
+
+
+@lru_cache(maxsize=1)
+def _as_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -74,7 +74,7 @@ MUTANTS = (
         _PUT,
         """\
             lambda: self._table.put_item(
-                {**successor.item, "recent_writes": string_list(
+                {**successor.item, "recent_writes": __import__("app.store.values").store.values.string_list(
                     (LogicalWrite.unkeyed().token, *successor.recent_writes[1:])
                 )},
                 condition,
