@@ -89,12 +89,18 @@ def test_race_without_a_url_starts_a_service_for_itself(endpoint_url: str) -> No
     assert results(finished)["acknowledged"] == 40
 
 
+@pytest.mark.parametrize("in_background", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_race_that_is_ended_takes_along_what_it_started(
-    playlists: PlaylistRepository, table_name: str, number: signal.Signals
+    playlists: PlaylistRepository, table_name: str, number: signal.Signals, in_background: bool
 ) -> None:
+    def as_a_script_starts_it() -> None:
+        if in_background:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     process = await asyncio.create_subprocess_exec(
         *(PLAYLISTS, "race", "--renames", "100000"),
+        preexec_fn=as_a_script_starts_it,
         env=without(PLAYLISTS_TABLE_NAME=table_name),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
