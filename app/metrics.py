@@ -25,8 +25,8 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # Where the processes of one service keep what they count; read by prometheus_client when it is imported.
 _SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-# Requests that wait to be counted: many in a row take a third of the time. Others look into the shared folder at any
-# time, so none waits there.
+# Requests that wait to be counted: many in a row take less time. Others look into the shared folder at any time, so
+# none waits there.
 _WAITING = 64
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 

@@ -6,12 +6,11 @@ from, and a change that lost to another writer's is told, and made anew only whe
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from weakref import WeakValueDictionary
 
 from app.domain.access import Caller
@@ -376,10 +375,4 @@ def _conflict(lost: WriteLost, *, read: Playlist, caller: Caller, preconditions:
 
 def _now() -> str:
     """RFC 3339 UTC with milliseconds."""
-    second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return f"{_as_text(second)}.{nanoseconds // 1_000_000:03}Z"
-
-
-@lru_cache(maxsize=1)
-def _as_text(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
