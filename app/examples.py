@@ -26,6 +26,6 @@ async def add_examples(playlists: PlaylistRepository) -> None:
     await playlists.update(RENAMED, _titled, caller=ANONYMOUS)
 
 
-def _titled(playlist: Playlist) -> Playlist:
-    untouched = playlist.playlist_version == 1 and playlist.has_content_of(_UNTITLED.replace(playlist))
-    return EXAMPLES[RENAMED].replace(playlist) if untouched else playlist
+def _titled(playlist: Playlist) -> PlaylistContent:
+    untouched = playlist.playlist_version == 1 and playlist.content == _UNTITLED
+    return EXAMPLES[RENAMED] if untouched else playlist.content

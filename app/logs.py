@@ -17,57 +17,67 @@ _LEVELS = {"uvicorn": "INFO", "app": "INFO"}
 _NO_MEMBERS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName", "color_message"))
 
 
-# Gives a message and what it has besides.
-Description: TypeAlias = Callable[[], tuple[str, Mapping[str, Any]]]
-# Level, logger, and when it was told.
-_Told: TypeAlias = tuple[int, str, Description, float]
+class Line(msgspec.Struct):
+    """A line of the log, `time` in UTC. Kinds that have more to say are made of it."""
+
+    level: str
+    logger: str
+    message: str
+    time: str
+
+
+# Makes the line, given its time.
+Description: TypeAlias = Callable[[str], Line]
 
 
 @lru_cache(maxsize=1)
-def _as_text(second: float) -> str:
+def _second_in_utc(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _in_utc(seconds: float) -> str:
+    """A time, given in seconds since 1970, to the microsecond."""
+    second = int(seconds)
+    return f"{_second_in_utc(second)}.{int((seconds - second) * 1e6):06}+00:00"
 
 
 class JsonFormatter(logging.Formatter):
     """A record as a JSON object in ASCII: level, logger, message, the members of `extra`, and its time in UTC."""
 
-    _encoder = msgspec.json.Encoder(enc_hook=str)
-
     def format(self, record: logging.LogRecord) -> str:
-        members: dict[str, Any] = {}
+        members: dict[str, Any] = {"level": record.levelname, "logger": record.name, "message": record.getMessage()}
         if record.exc_info:
             members["exc_info"] = self.formatException(record.exc_info)
         if record.stack_info:
             members["stack_info"] = record.stack_info
         members |= {name: value for name, value in record.__dict__.items() if name not in _NO_MEMBERS}
-        return self.line(record.levelname, record.name, record.getMessage(), members, record.created)
+        return _as_json(members | {"time": _in_utc(record.created)})
 
-    def line(self, level: str, logger: str, message: str, extra: Mapping[str, Any], created: float) -> str:
-        """What is told, when (seconds since 1970), and by whom."""
-        second, fraction = divmod(created, 1)
-        told_at = f"{_as_text(second)}.{int(fraction * 1e6):06}+00:00"
-        members = {"level": level, "logger": logger, "message": message, **extra, "time": told_at}
-        try:
-            return self._encoder.encode(members).decode("ascii")
-        except ValueError:
-            # What is not ASCII, or a lone surrogate, is escaped: the output may be of any encoding.
-            return json.dumps(members, default=str)
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def _as_json(line: Line | Mapping[str, Any]) -> str:
+    try:
+        return _encode(line).decode("ascii")
+    except ValueError:
+        # What is not ASCII, or a lone surrogate, is escaped: the output may be of any encoding.
+        return json.dumps(msgspec.to_builtins(line, enc_hook=str))
 
 
 class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes records as JSON, and what is told as often as there are requests without making a record of it."""
 
-    formatter: JsonFormatter
-
     def __init__(self, stream: Any = None) -> None:
         super().__init__(stream)
-        self._told: list[_Told] = []
+        self._told: list[tuple[Description, float]] = []
 
-    def tell(self, level: int, logger: str, describe: Description) -> None:
-        """Write the line that a record with this message and extra would be, with the others of this turn of
-        the event loop. In a row they take less of the time that requests wait for than one by one between them.
+    def tell(self, describe: Description) -> None:
+        """Write a line with the others of this turn of the event loop.
+
+        In a row they take less of the time that requests wait for than one by one between them.
         """
-        told = (level, logger, describe, time.time())
+        told = (describe, time.time())
         # Records may come from other threads, and take what was told before them with them.
         with self.lock or nullcontext():
             self._told.append(told)
@@ -88,15 +98,11 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
         try:
             with self.lock or nullcontext():
                 told, self._told = self._told, []
-                self.stream.write("".join([self._line(*parts) for parts in told]))
+                self.stream.write("".join([f"{_as_json(describe(_in_utc(at)))}\n" for describe, at in told]))
                 self.stream.flush()
         except Exception:
             # As `emit` does: who has no place to log to serves all the same.
             self.handleError(logging.makeLogRecord({"msg": "lines of requests"}))
-
-    def _line(self, level: int, logger: str, describe: Description, created: float) -> str:
-        message, extra = describe()
-        return f"{self.formatter.line(logging.getLevelName(level), logger, message, extra, created)}\n"
 
 
 def json_lines(logger: logging.Logger) -> JsonLines | None:

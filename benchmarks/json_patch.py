@@ -11,7 +11,7 @@ from typing import Any
 
 from app.api.schemas import BODY_LIMIT
 from app.domain.json_patch import OPERATIONS_LIMIT, JsonPatch
-from app.domain.playlist import Playlist
+from app.domain.playlist import Playlist, PlaylistContent
 
 TRACKS = 10_000
 
@@ -45,7 +45,7 @@ def patches(playlist: Playlist) -> dict[str, Patch]:
     }
 
 
-def parse_and_apply(document: Patch, playlist: Playlist) -> Playlist:
+def parse_and_apply(document: Patch, playlist: Playlist) -> PlaylistContent:
     return JsonPatch.parse(document).apply(playlist)
 
 

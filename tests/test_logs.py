@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from app.logs import JsonFormatter, JsonLines, json_lines
+from app.logs import JsonFormatter, JsonLines, Line, json_lines
 from app.store.playlists import PlaylistRepository
 from tests.servers import running_playlists, without
 
@@ -127,7 +127,7 @@ async def test_request_line_that_cannot_be_written_is_no_failure_of_the_request(
     failures: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
 
-    lines.tell(logging.INFO, "app.access", lambda: ("GET", {"status": 200}))
+    lines.tell(lambda time: Line("INFO", "app.access", "GET", time))
     await asyncio.sleep(0)
     asyncio.get_running_loop().set_exception_handler(None)
 
@@ -141,7 +141,7 @@ async def test_request_lines_of_a_turn_are_written_at_once_and_in_order() -> Non
     lines.setFormatter(JsonFormatter())
 
     def tell(message: str) -> None:
-        lines.tell(logging.INFO, "app.access", lambda: (message, {}))
+        lines.tell(lambda time: Line("INFO", "app.access", message, time))
 
     tell("one")
     tell("two")

@@ -174,7 +174,7 @@ class PlaylistMergePatch(RequestBody):
     track_tokens: TrackTokens = Field(default=None)  # type: ignore[arg-type]
     playlist_version: ExpectedVersion = Field(default=None)  # type: ignore[assignment]
 
-    def change(self) -> "Callable[[domain.Playlist], domain.Playlist]":
+    def change(self) -> "Callable[[domain.Playlist], PlaylistContent]":
         track_tokens = None if self.track_tokens is None else tuple(self.track_tokens)
         return MergePatch(self.playlist_name, track_tokens).apply
 
@@ -216,7 +216,7 @@ class PlaylistJsonPatch(
     # Nothing expects a version here: a `test` of it is judged with the other operations.
     playlist_version: ClassVar[None] = None
 
-    def change(self) -> "Callable[[domain.Playlist], domain.Playlist]":
+    def change(self) -> "Callable[[domain.Playlist], PlaylistContent]":
         patch: JsonPatch = self.root
         return patch.apply
 

@@ -3,11 +3,12 @@
 import logging
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from opentelemetry import trace
 
 from app.api.operations import ASKED_BY_MACHINES
 from app.api.problem_types import PROBLEM_TYPES
-from app.logs import json_lines
+from app.logs import Line, json_lines
 from app.metrics import Metrics
 from app.store.ledger import Ledger
 
@@ -18,6 +19,26 @@ if TYPE_CHECKING:
 _METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 
 _log = logging.getLogger("app.access")
+
+
+class _RequestLine(Line):
+    request_id: str
+    method: str
+    route: str
+    status: int | None
+    duration_ms: float
+    dynamodb_calls: int
+    dynamodb_capacity_units: float
+    problem: str | None
+    replayed: bool
+    own_writes_recovered: int
+    appends_rebased: int
+    trace_id: str | msgspec.UnsetType
+
+    def extra(self) -> dict[str, Any]:
+        """What a record has besides."""
+        members = msgspec.structs.asdict(self)
+        return {name: members[name] for name in _RequestLine.__annotations__ if members[name] is not msgspec.UNSET}
 
 
 class Telemetry:
@@ -51,35 +72,38 @@ class Telemetry:
         level = logging.DEBUG if status == 200 and route in ASKED_BY_MACHINES else logging.INFO
         if not _log.isEnabledFor(level):
             return
-        trace_members = _trace_members() if self._traced else {}
+        trace_id = _trace_id() if self._traced else msgspec.UNSET
         request_id = scope["state"]["request_id"]
 
-        def describe() -> tuple[str, dict[str, Any]]:
+        def describe(time: str) -> _RequestLine:
             milliseconds = round(seconds * 1000, 1)
-            message = f"{method} {route} {status or 'cut off'} {milliseconds} ms{f' {code}' if code else ''}"
-            return message, {
-                "request_id": request_id,
-                "method": method,
-                "route": route,
-                "status": status,
-                "duration_ms": milliseconds,
-                "dynamodb_calls": len(ledger.calls),
-                "dynamodb_capacity_units": sum([call.capacity_units for call in ledger.calls]),
-                "problem": code,
-                "replayed": is_replay,
-                "own_writes_recovered": ledger.own_writes_recovered,
-                "appends_rebased": ledger.appends_rebased,
-                **trace_members,
-            }
+            return _RequestLine(
+                logging.getLevelName(level),
+                _log.name,
+                f"{method} {route} {status or 'cut off'} {milliseconds} ms{f' {code}' if code else ''}",
+                time,
+                request_id,
+                method,
+                route,
+                status,
+                milliseconds,
+                len(ledger.calls),
+                sum([call.capacity_units for call in ledger.calls]),
+                code,
+                is_replay,
+                ledger.own_writes_recovered,
+                ledger.appends_rebased,
+                trace_id,
+            )
 
         lines = json_lines(_log)
         if lines is None:
-            message, members = describe()
-            _log.log(level, message, extra=members)
+            line = describe("")
+            _log.log(level, line.message, extra=line.extra())
         else:
-            lines.tell(level, _log.name, describe)
+            lines.tell(describe)
 
 
-def _trace_members() -> dict[str, str]:
+def _trace_id() -> str | msgspec.UnsetType:
     context = trace.get_current_span().get_span_context()
-    return {"trace_id": trace.format_trace_id(context.trace_id)} if context.is_valid else {}
+    return trace.format_trace_id(context.trace_id) if context.is_valid else msgspec.UNSET

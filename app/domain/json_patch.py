@@ -19,6 +19,7 @@ from app.domain.playlist import (
     PLAYLIST_MEMBERS,
     PLAYLIST_SIZE_LIMIT,
     Playlist,
+    PlaylistContent,
     playlist_name_fault,
     track_token_fault,
 )
@@ -115,8 +116,8 @@ class JsonPatch:
             raise InvalidPatch(faults[:FAULTS_LISTED])
         return cls(tuple(operations), narrowed_to)
 
-    def apply(self, playlist: Playlist) -> Playlist:
-        """The playlist after all operations; `playlist` stays as it is.
+    def apply(self, playlist: Playlist) -> PlaylistContent:
+        """The content after all operations; `playlist` stays as it is.
 
         A name or a track that was there before may be unfit, and stay or move; what a `copy` adds
         has to be fit. Raises PatchNotApplicable where this playlist does not allow an operation,
@@ -132,7 +133,7 @@ class JsonPatch:
             except InvalidPatch as error:
                 raise error.within(f"/{number}") from error
         self._check_complete(document)
-        return playlist.renamed(document.members["playlist_name"]).with_tracks(tuple(document.members["track_tokens"]))
+        return PlaylistContent(document.members["playlist_name"], tuple(document.members["track_tokens"]))
 
     def _apply(self, operation: Operation, document: "_Document") -> None:
         path, source = operation.path, operation.source

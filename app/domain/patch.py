@@ -1,10 +1,10 @@
-"""Changes that a client describes; each is a function Playlist -> Playlist."""
+"""Changes that a client describes; each is a function Playlist -> PlaylistContent."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from app.domain.errors import DuplicateTrack, PatchNotApplicable
-from app.domain.playlist import Playlist
+from app.domain.playlist import Playlist, PlaylistContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,11 @@ class MergePatch:
     playlist_name: str | None = None
     track_tokens: tuple[str, ...] | None = None
 
-    def apply(self, playlist: Playlist) -> Playlist:
-        if self.playlist_name is not None:
-            playlist = playlist.renamed(self.playlist_name)
-        if self.track_tokens is not None:
-            playlist = playlist.with_tracks(self.track_tokens)
-        return playlist
+    def apply(self, playlist: Playlist) -> PlaylistContent:
+        return PlaylistContent(
+            playlist.playlist_name if self.playlist_name is None else self.playlist_name,
+            playlist.track_tokens if self.track_tokens is None else self.track_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ class TrackInsertion:
     position: int | None = None
     on_duplicate: Literal["add", "skip", "reject"] = "add"
 
-    def apply(self, playlist: Playlist) -> Playlist:
+    def apply(self, playlist: Playlist) -> PlaylistContent:
         """Raises PatchNotApplicable if the playlist is shorter than `position`, DuplicateTrack."""
         present = playlist.track_tokens
         position = len(present) if self.position is None else self.position

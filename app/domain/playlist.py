@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 # A version has to leave room for the next one in a signed 64-bit integer (Kotlin's Long).
 VERSION_CEILING = 2**63 - 1
@@ -29,6 +29,14 @@ PLAYLIST_MEMBERS = (
     "updated_at",
 )
 SUMMARY_MEMBERS = tuple(name for name in PLAYLIST_MEMBERS if name != "track_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class PlaylistContent:
+    """What of a playlist its clients set."""
+
+    playlist_name: str
+    track_tokens: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +76,15 @@ class Playlist:
         """Whether a write can count the version up, to one that can still be read."""
         return self.playlist_version is not None and self.playlist_version + 1 < VERSION_CEILING
 
-    def renamed(self, playlist_name: str) -> "Playlist":
-        return replace(self, playlist_name=playlist_name)
+    @property
+    def content(self) -> PlaylistContent:
+        return PlaylistContent(self.playlist_name, self.track_tokens)
 
-    def with_tracks(self, track_tokens: Sequence[str]) -> "Playlist":
-        return replace(self, track_tokens=track_tokens)
+    def renamed(self, playlist_name: str) -> PlaylistContent:
+        return PlaylistContent(playlist_name, self.track_tokens)
 
-    def has_content_of(self, other: "Playlist") -> bool:
-        """Whether a write that turns one into the other would change nothing."""
-        return self.playlist_name == other.playlist_name and self.track_tokens == other.track_tokens
+    def with_tracks(self, track_tokens: Sequence[str]) -> PlaylistContent:
+        return PlaylistContent(self.playlist_name, track_tokens)
 
     def members_differing_from(self, other: "Playlist") -> tuple[str, ...]:
         """The names of the public members in which the two states differ."""
@@ -101,17 +109,6 @@ class PlaylistPage:
 
     items: tuple[PlaylistSummary, ...]
     next_after: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PlaylistContent:
-    """What a client sets when it creates or replaces a playlist."""
-
-    playlist_name: str
-    track_tokens: tuple[str, ...] = ()
-
-    def replace(self, playlist: Playlist) -> Playlist:
-        return replace(playlist, playlist_name=self.playlist_name, track_tokens=self.track_tokens)
 
 
 def playlist_name_fault(playlist_name: str) -> str | None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import msgspec
 
 from app.store.items import StoredPlaylist
-from app.store.values import item_size_bound
 
 # Its values as text, and decoded twice: as strings, which take some 50 bytes more than their characters, and as JSON.
 _BYTES_IN_MEMORY_PER_BYTE = 5
@@ -74,7 +73,7 @@ class Bases:
             return
         self.forget(playlist_token)
         if seen.playlist.write_token is not None and seen.playlist.has_next_version:
-            self._add(playlist_token, seen, item_size_bound(seen.item) * _BYTES_IN_MEMORY_PER_BYTE)
+            self._add(playlist_token, seen, seen.size_bound * _BYTES_IN_MEMORY_PER_BYTE)
 
     def forget(self, playlist_token: str) -> None:
         """Forget a playlist that is gone."""

@@ -27,6 +27,7 @@ from app.store.values import (
     string_list,
     string_of,
     strings_of,
+    with_first,
 )
 
 PLAYLIST_SORT_KEY = "INFO_"
@@ -53,10 +54,14 @@ NO_SUCH_ITEM = Condition("attribute_not_exists(partition_key)")
 
 
 class StoredPlaylist(msgspec.Struct, frozen=True):
-    """A playlist together with the item that it was read from or will be written as."""
+    """A playlist together with the item that it was read from or will be written as.
+
+    `size_bound` is at least the bytes that DynamoDB counts of the item.
+    """
 
     item: Item
     playlist: Playlist
+    size_bound: int
 
     @classmethod
     def from_item(cls, item: Item, *, base: "StoredPlaylist | None" = None) -> "StoredPlaylist":
@@ -68,9 +73,9 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
         if base is not None and item == base.item:
             return base
         tracks = item.get("track_tokens")
-        if base is not None and tracks == base.item.get("track_tokens"):
-            return cls(item=item, playlist=_read_playlist(item, base.playlist.track_tokens))
-        return cls(item=item, playlist=_read_playlist(item, Strings(tracks)))
+        is_known = base is not None and tracks == base.item.get("track_tokens")
+        playlist = _read_playlist(item, base.playlist.track_tokens if base and is_known else Strings(tracks))
+        return cls(item, playlist, item_size_bound(item))
 
     @classmethod
     def created(
@@ -97,8 +102,8 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
             }
         )
 
-    def followed_by(self, changed: Playlist, *, write_token: str, written_at: str) -> "StoredPlaylist":
-        """The item after a write that turns this state into `changed`: next version, window moved on.
+    def followed_by(self, content: PlaylistContent, *, write_token: str, written_at: str) -> "StoredPlaylist":
+        """The item after a write of `content` over this state: next version, window moved on.
 
         Where space is tight the window shrinks, down to the token of this write.
         """
@@ -106,33 +111,34 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
             raise ValueError("an item without a usable version has no next one")
         playlist_version = self.playlist.playlist_version + 1
         item = dict(self.item)
-        if changed.track_tokens != self.playlist.track_tokens:
+        if content.track_tokens != self.playlist.track_tokens:
             # As they were read, they are views of the whole answer, most of which is the tracks that are over.
             item = {name: value.copy() for name, value in item.items()}
-            item["track_tokens"] = string_list(changed.track_tokens)
+            item["track_tokens"] = string_list(content.track_tokens)
         item["playlist_version"] = number(playlist_version)
-        if changed.playlist_name != self.playlist.playlist_name:
-            item["playlist_name"] = string(changed.playlist_name)
+        if content.playlist_name != self.playlist.playlist_name:
+            item["playlist_name"] = string(content.playlist_name)
         item["updated_at"] = string(written_at)
-        window = (write_token, *self.recent_writes)[:RECENT_WRITES_KEPT]
-        item["recent_writes"] = string_list(window)
-        if item_size_bound(item) > ITEM_SIZE_LIMIT:
+        item["recent_writes"] = with_first(item.get("recent_writes"), write_token, most=RECENT_WRITES_KEPT)
+        size_bound = item_size_bound(item)
+        if size_bound > ITEM_SIZE_LIMIT:
             spare = ITEM_SIZE_LIMIT - item_size(item)
+            window = strings_of(item["recent_writes"])
             while spare < 0 and len(window) > 1:
                 spare += 1 + len(window[-1].encode())
                 window = window[:-1]
             item["recent_writes"] = string_list(window)
         playlist = Playlist(
             playlist_token=self.playlist.playlist_token,
-            playlist_name=changed.playlist_name,
+            playlist_name=content.playlist_name,
             playlist_version=playlist_version,
-            track_tokens=changed.track_tokens,
+            track_tokens=content.track_tokens,
             playlist_owner=self.playlist.playlist_owner,
             created_at=self.playlist.created_at,
             updated_at=written_at,
             write_token=write_token,
         )
-        return StoredPlaylist(item, playlist)
+        return StoredPlaylist(item, playlist, size_bound)
 
     @property
     def recent_writes(self) -> tuple[str, ...]:
@@ -214,7 +220,7 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
 
     def check_size(self) -> None:
         """Raises PlaylistTooLarge if DynamoDB takes no item of this size."""
-        if item_size_bound(self.item) > ITEM_SIZE_LIMIT and (size := item_size(self.item)) > ITEM_SIZE_LIMIT:
+        if self.size_bound > ITEM_SIZE_LIMIT and (size := item_size(self.item)) > ITEM_SIZE_LIMIT:
             raise PlaylistTooLarge(size=size, limit=ITEM_SIZE_LIMIT)
 
 

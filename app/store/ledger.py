@@ -1,7 +1,6 @@
 """What the store did for a request, written down for whoever counts and tells it."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -21,12 +20,11 @@ class Call(msgspec.Struct, frozen=True):
     capacity_units: float
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(msgspec.Struct):
     """`own_writes_recovered`: writes whose answer was lost and that were found to have been made;
     `appends_rebased`: appends made anew on what another writer left."""
 
-    calls: list[Call] = field(default_factory=list)
+    calls: list[Call] = []
     own_writes_recovered: int = 0
     appends_rebased: int = 0
 

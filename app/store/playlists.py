@@ -53,7 +53,7 @@ _MOST_LOOKED_AT = 1_000
 class _Edit:
     """A write of a playlist that is there, as it was asked for: it can be made on any state."""
 
-    change: Callable[[Playlist], Playlist]
+    change: Callable[[Playlist], PlaylistContent]
     caller: Caller
     preconditions: Preconditions
     write: LogicalWrite
@@ -65,17 +65,17 @@ class _Edit:
         if self.write.is_keyed and self.write.is_among(stored.recent_writes):
             return Written(stored.playlist, is_repeat=True)
         self.preconditions.check(stored.playlist)
-        changed = self.change(stored.playlist)
-        if changed.has_content_of(stored.playlist):
+        content = self.change(stored.playlist)
+        if content == stored.playlist.content:
             return Written(stored.playlist)
         if not stored.playlist.has_next_version:
             raise UnwritableItem(current=stored.playlist)
-        if changed.track_tokens != stored.playlist.track_tokens and not stored.shows_all_tracks:
+        if content.track_tokens != stored.playlist.track_tokens and not stored.shows_all_tracks:
             raise UnwritableItem(
                 current=stored.playlist,
                 fault="track_tokens holds what is no string, and that would be lost",
             )
-        successor = stored.followed_by(changed, write_token=self.write.token, written_at=_now())
+        successor = stored.followed_by(content, write_token=self.write.token, written_at=_now())
         successor.check_size()
         return successor
 
@@ -152,7 +152,7 @@ class PlaylistRepository:
     async def update(
         self,
         playlist_token: str,
-        change: Callable[[Playlist], Playlist],
+        change: Callable[[Playlist], PlaylistContent],
         *,
         caller: Caller,
         preconditions: Preconditions = NO_PRECONDITIONS,
@@ -163,8 +163,7 @@ class PlaylistRepository:
 
         The read is saved where the state that was seen last is still the current one.
 
-        `change` is pure and sets name and tracks; what else it sets is not written. If it sets
-        what is there already, nothing is written. Raises PlaylistNotFound, what
+        `change` is pure. If it sets what is there already, nothing is written. Raises PlaylistNotFound, what
         `preconditions` raise, EditConflict (a blind retry would overwrite what the caller has not
         seen), UnwritableItem, PlaylistTooLarge, or whatever `change` raises. One that `commutes` with
         what others do, and has no preconditions, is applied anew to what they left, a bounded number
@@ -194,7 +193,7 @@ class PlaylistRepository:
         write = write or LogicalWrite.unkeyed()
         deadline = self._writing_deadline()
         try:
-            edit = _Edit(content.replace, caller, preconditions, write)
+            edit = _Edit(lambda _: content, caller, preconditions, write)
             return await self._update(playlist_token, edit, deadline)
         except PlaylistNotFound:
             preconditions.check(None)

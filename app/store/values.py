@@ -19,7 +19,8 @@ AttributeValue: TypeAlias = msgspec.Raw
 Item: TypeAlias = dict[str, AttributeValue]
 
 # A list of strings, as DynamoDB writes it. Without a backslash in it, each quote begins or ends a string.
-_LIST_HEAD, _LIST_SEPARATOR, _LIST_TAIL = b'{"L":[{"S":"', b'"},{"S":"', b'"}]}'
+_LIST_OPENING = b'{"L":['
+_LIST_HEAD, _LIST_SEPARATOR, _LIST_TAIL = _LIST_OPENING + b'{"S":"', b'"},{"S":"', b'"}]}'
 _BYTES_PER_CHARACTER = 4  # At most.
 
 
@@ -162,6 +163,22 @@ class Strings(Sequence[str]):
         if self._decoded is None:
             self._decoded = strings_of(self._value)
         return self._decoded
+
+
+def with_first(value: AttributeValue | None, first: str, *, most: int) -> AttributeValue:
+    """The list of strings with one more before its first, cut to `most` (2 or more).
+
+    Elements of other kinds are left out.
+    """
+    text = b"" if value is None else bytes(value)
+    separators = text.count(_LIST_SEPARATOR)
+    # The list has a brace, and so has each element: one that is no string has no separator before it.
+    are_strings = text.startswith(_LIST_HEAD) and text.count(b"{") == separators + 2 and b"\\" not in text
+    if not are_strings:
+        return string_list((first, *strings_of(value))[:most])
+    if separators + 2 > most:
+        text = _LIST_SEPARATOR.join(text.split(_LIST_SEPARATOR, most - 1)[:-1]) + _LIST_TAIL
+    return msgspec.Raw(b'%b{"S":%b},%b' % (_LIST_OPENING, _encode(first), text[len(_LIST_OPENING) :]))
 
 
 def strings_of(value: AttributeValue | None) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def playlist_of(tracks: int) -> StoredPlaylist:
     content = PlaylistContent("Morning Run", tuple(f"{track:016x}/{track:016x}" for track in range(tracks)))
     stored = StoredPlaylist.created("p" * 26, content, playlist_owner="o" * 30, write_token=token, written_at=now)
     for _ in range(RECENT_WRITES_KEPT):
-        stored = stored.followed_by(stored.playlist, write_token=token, written_at=now)
+        stored = stored.followed_by(stored.playlist.content, write_token=token, written_at=now)
     return stored
 
 

@@ -15,7 +15,7 @@ def test_merge_patch_leaves_alone_what_it_does_not_name() -> None:
 
 
 def test_empty_merge_patch_changes_nothing() -> None:
-    assert MergePatch().apply(PLAYLIST) == PLAYLIST
+    assert MergePatch().apply(PLAYLIST) == PLAYLIST.content
 
 
 TOKENS = st.lists(st.sampled_from([f"A/{number}" for number in range(6)]), max_size=8).map(tuple)

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from app.domain.errors import PlaylistError
-from app.domain.playlist import Playlist
+from app.domain.playlist import Playlist, PlaylistContent
 from app.settings import Settings, load_settings
 from app.store.attempts import Attempts
 from app.store.client import open_client, open_patient_client
@@ -42,7 +42,7 @@ async def served(proxy: FaultProxy, table_name: str) -> AsyncIterator[Served]:
         await asyncio.to_thread(processes.close)
 
 
-def renamed_to(playlist_name: str) -> Callable[[Playlist], Playlist]:
+def renamed_to(playlist_name: str) -> Callable[[Playlist], PlaylistContent]:
     return lambda playlist: playlist.renamed(playlist_name)
 
 

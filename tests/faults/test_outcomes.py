@@ -31,7 +31,7 @@ MINE = PlaylistContent("Mine", ("A/1",))
 LOST = pytest.mark.parametrize("fault", APPLIED_AND_LOST, ids=lambda fault: fault.name)
 
 
-def renamed(playlist: Playlist) -> Playlist:
+def renamed(playlist: Playlist) -> PlaylistContent:
     return playlist.renamed("Ours")
 
 

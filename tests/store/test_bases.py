@@ -29,11 +29,11 @@ def warm(interruptions: Interruptions) -> PlaylistRepository:
     return PlaylistRepository(interruptions, Attempts(load_settings()), bases=Bases(2**20, clock=lambda: 0.0))
 
 
-def rename(playlist: Playlist) -> Playlist:
+def rename(playlist: Playlist) -> PlaylistContent:
     return playlist.renamed("Ours")
 
 
-def with_one_more(playlist: Playlist) -> Playlist:
+def with_one_more(playlist: Playlist) -> PlaylistContent:
     return playlist.with_tracks((*playlist.track_tokens, "B/2"))
 
 

@@ -24,6 +24,7 @@ from app.store.values import (
     string,
     string_list,
     strings_of,
+    with_first,
 )
 
 WRITE = {"write_token": "new_write_token_", "written_at": "2026-11-24T09:00:00.000Z"}
@@ -126,7 +127,7 @@ def test_window_shrinks_where_space_is_tight() -> None:
     item["padding"] = string("x" * (ITEM_SIZE_LIMIT - item_size(item) - len("padding") + 5 * 17))
     stored = StoredPlaylist.from_item(item)
 
-    followed = stored.followed_by(stored.playlist, **WRITE)
+    followed = stored.followed_by(stored.playlist.content, **WRITE)
 
     assert item_size(followed.item) == ITEM_SIZE_LIMIT
     followed.check_size()
@@ -136,7 +137,7 @@ def test_window_shrinks_where_space_is_tight() -> None:
 def test_window_keeps_the_own_token_however_tight_space_is() -> None:
     stored = StoredPlaylist.from_item(an_item(padding={"S": "x" * ITEM_SIZE_LIMIT}))
 
-    followed = stored.followed_by(stored.playlist, **WRITE)
+    followed = stored.followed_by(stored.playlist.content, **WRITE)
 
     assert followed.recent_writes == (WRITE["write_token"],)
     with pytest.raises(PlaylistTooLarge) as refusal:
@@ -220,6 +221,18 @@ def test_elements_that_are_no_strings_are_left_out_of_strings(elements: list[Any
 
         assert Strings(msgspec.Raw(text.encode())) == strings
         assert json.loads(bytes(Strings(msgspec.Raw(text.encode())).as_json())) == strings
+
+
+@given(st.lists(_VALUES) | st.lists(st.fixed_dictionaries({"S": _STRINGS})), _STRINGS, st.integers(2, 5))
+def test_string_is_put_before_those_of_a_list_and_the_last_are_cut_off(
+    elements: list[Any], first: str, most: int
+) -> None:
+    strings = [element["S"] for element in elements if "S" in element]
+
+    assert decoded(with_first(encoded({"L": elements}), first, most=most)) == {
+        "L": [{"S": string} for string in [first, *strings][:most]]
+    }
+    assert decoded(with_first(None, first, most=most)) == {"L": [{"S": first}]}
 
 
 @given(_VALUES)

@@ -28,12 +28,14 @@ from tests.writers import ME, OtherProgram
 MINE = PlaylistContent("Mine", ("A/1", "A/2"))
 
 
-def rename_to(playlist_name: str) -> Callable[[Playlist], Playlist]:
+def rename_to(playlist_name: str) -> Callable[[Playlist], PlaylistContent]:
     return lambda playlist: playlist.renamed(playlist_name)
 
 
-def rename_after(act: Callable[[], object], playlist_name: str = "Mine, renamed") -> Callable[[Playlist], Playlist]:
-    def change(playlist: Playlist) -> Playlist:
+def rename_after(
+    act: Callable[[], object], playlist_name: str = "Mine, renamed"
+) -> Callable[[Playlist], PlaylistContent]:
+    def change(playlist: Playlist) -> PlaylistContent:
         act()
         return playlist.renamed(playlist_name)
 
@@ -209,7 +211,7 @@ async def test_update_raises_version_conflict_when_the_expected_version_passes_b
 async def test_error_of_the_change_is_passed_on_and_nothing_is_written(playlists: PlaylistRepository) -> None:
     created = (await playlists.create("p1", MINE, caller=ME)).playlist
 
-    def refuse(_: Playlist) -> Playlist:
+    def refuse(_: Playlist) -> PlaylistContent:
         raise LookupError("no")
 
     with pytest.raises(LookupError):

@@ -242,13 +242,13 @@ class _Way:
         self._head = (
             f"POST / HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: identity\r\nUser-Agent: {user_agent}\r\n"
             f"Content-Type: {CONTENT_TYPE}\r\nX-Amz-Target: {TARGET_PREFIX}"
-        )
+        ).encode("latin-1")
 
     async def answer(self, operation: str, body: bytes, *, at: float) -> Reply:
         """Send a call, signed for that time (seconds since the epoch); what comes back is as DynamoDB sent it."""
-        authorization = self._signer.headers(operation, body, at=at)
-        head = f"{self._head}{operation}\r\n{authorization}Content-Length: {len(body)}\r\n\r\n"
-        reply = await self.pool.exchange(head.encode("latin-1") + body)
+        signed = self._signer.headers(operation, body, at=at)
+        request = b"%b%b\r\n%bContent-Length: %d\r\n\r\n%b" % (self._head, operation.encode(), signed, len(body), body)
+        reply = await self.pool.exchange(request)
         check_integrity(operation, reply.status, reply.headers.get(b"x-amz-crc32"), reply.body)
         return reply
 

@@ -6,8 +6,12 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-re
 import re
 import time
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from botocore.credentials import ReadOnlyCredentials
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as HASH
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
 TARGET_PREFIX = "DynamoDB_20120810."
@@ -37,51 +41,66 @@ class Signer:
         self._token_header = f"X-Amz-Security-Token: {token}\r\n" if token else ""
         names = ["content-type", "host", "x-amz-date", *["x-amz-security-token"] * bool(token), "x-amz-target"]
         self._signed_names = ";".join(names)
+        self._day = ""
+        self._key = _Hmac.of_key(b"")
+        # What begins alike for all calls of a second is put together and hashed once.
         self._second = -1
-        self._date = self._scope = ""
-        self._signature = _Hmac(b"")
+        self._lines = b""
+        self._canonical_request = sha256()
+        self._signature = self._key
 
-    def headers(self, operation: str, body: bytes, *, at: float) -> str:
+    def headers(self, operation: str, body: bytes, *, at: float) -> bytes:
         """The header lines that authorize a call at a time (seconds since the epoch), each with its CRLF.
 
         Content-Type, Host and X-Amz-Target are signed too; the caller sends them as they are here.
         """
         if int(at) != self._second:
             self._set_second(int(at))
-        canonical_request = (
-            f"POST\n/\n\n{self._content_and_host}x-amz-date:{self._date}\n{self._token_line}"
-            f"x-amz-target:{TARGET_PREFIX}{operation}\n\n{self._signed_names}\n{sha256(body).hexdigest()}"
-        )
-        digest = sha256(canonical_request.encode()).hexdigest()
-        to_sign = f"{_ALGORITHM}\n{self._date}\n{self._scope}\n{digest}"
-        signature = self._signature.of(to_sign).hex()
-        return (
-            f"X-Amz-Date: {self._date}\r\n{self._token_header}Authorization: {_ALGORITHM} "
-            f"Credential={self._access_key}/{self._scope}, SignedHeaders={self._signed_names}, "
-            f"Signature={signature}\r\n"
-        )
+        canonical_request = self._canonical_request.copy()
+        canonical_request.update(f"{operation}\n\n{self._signed_names}\n{sha256(body).hexdigest()}".encode())
+        signature = self._signature.of(canonical_request.hexdigest())
+        return b"%b%b\r\n" % (self._lines, signature.hex().encode())
 
     def _set_second(self, second: int) -> None:
         date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
-        if date[:8] != self._date[:8]:
+        day = date[:8]
+        if day != self._day:
             # A signing key is good for a day.
             key = f"AWS4{self._secret_key}".encode()
-            for part in (date[:8], self._region, "dynamodb", "aws4_request"):
-                key = _Hmac(key).of(part)
-            self._signature = _Hmac(key)
-        self._second, self._date = second, date
-        self._scope = f"{date[:8]}/{self._region}/dynamodb/aws4_request"
+            for part in (day, self._region, "dynamodb", "aws4_request"):
+                key = _Hmac.of_key(key).of(part)
+            self._day, self._key = day, _Hmac.of_key(key)
+        scope = f"{day}/{self._region}/dynamodb/aws4_request"
+        self._lines = (
+            f"X-Amz-Date: {date}\r\n{self._token_header}Authorization: {_ALGORITHM} "
+            f"Credential={self._access_key}/{scope}, SignedHeaders={self._signed_names}, Signature="
+        ).encode()
+        self._canonical_request = sha256(
+            f"POST\n/\n\n{self._content_and_host}x-amz-date:{date}\n{self._token_line}x-amz-target:{TARGET_PREFIX}".encode()
+        )
+        self._signature = self._key.beginning(f"{_ALGORITHM}\n{date}\n{scope}\n")
+        self._second = second
 
 
 class _Hmac:
     """HMAC-SHA256 with one key, which is hashed once for all messages (RFC 2104 section 4)."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, inner: "HASH", outer: "HASH") -> None:
+        self._inner = inner
+        self._outer = outer
+
+    @classmethod
+    def of_key(cls, key: bytes) -> "_Hmac":
         if len(key) > _HMAC_BLOCK:
             key = sha256(key).digest()
         key = key.ljust(_HMAC_BLOCK, b"\0")
-        self._inner = sha256(bytes(byte ^ 0x36 for byte in key))
-        self._outer = sha256(bytes(byte ^ 0x5C for byte in key))
+        return cls(sha256(bytes(byte ^ 0x36 for byte in key)), sha256(bytes(byte ^ 0x5C for byte in key)))
+
+    def beginning(self, text: str) -> "_Hmac":
+        """The same, for messages that begin with this and are given without it."""
+        inner = self._inner.copy()
+        inner.update(text.encode())
+        return _Hmac(inner, self._outer)
 
     def of(self, message: str) -> bytes:
         inner, outer = self._inner.copy(), self._outer.copy()

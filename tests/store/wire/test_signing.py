@@ -55,9 +55,9 @@ def signed_by_botocore(
     return {name: value for name, value in request.headers.items() if name not in headers}
 
 
-def headers_in(lines: str) -> dict[str, str]:
-    assert lines.endswith("\r\n")
-    return dict(line.split(": ", 1) for line in lines.removesuffix("\r\n").split("\r\n"))
+def headers_in(lines: bytes) -> dict[str, str]:
+    assert lines.endswith(b"\r\n")
+    return dict(line.split(": ", 1) for line in lines.decode().removesuffix("\r\n").split("\r\n"))
 
 
 @settings(max_examples=2_000, deadline=None)
