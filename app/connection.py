@@ -3,7 +3,6 @@
 import asyncio
 import math
 import secrets
-from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from app.api.request_id import HEADER as REQUEST_ID_HEADER
 from app.drain import Drain
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message
 
 
 class Connection(HttpToolsProtocol):
@@ -164,15 +163,13 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGIApp") -> None:  # type: ignore[override]
-        super()._start_asgi_task(cycle, partial(self._serve, app))
+        cycle.receive = partial(self._receive, cycle)  # type: ignore[method-assign,assignment]
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
-    def _serve(self, app: "ASGIApp", scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
-        return app(scope, partial(self._receive, scope, receive), send)
-
-    async def _receive(self, scope: "Scope", receive: "Receive") -> "Message":
-        message = await receive()
-        is_broken = self._refused and self._in_body and scope is self.scope
-        return {"type": "http.disconnect"} if is_broken else message
+    async def _receive(self, cycle: RequestResponseCycle) -> "Message":
+        message = await RequestResponseCycle.receive(cycle)
+        is_broken = self._refused and self._in_body and cycle is self.cycle
+        return {"type": "http.disconnect"} if is_broken else message  # type: ignore[return-value]
 
     def _refuse(self, refusal: "_Refusal") -> None:
         self._refused = True

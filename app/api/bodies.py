@@ -46,16 +46,19 @@ async def read_content(request: Request) -> bytes:
 
 
 async def _received(request: Request) -> bytes:
-    body = bytearray()
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise RequestRefused("malformed-request", "The body is broken, or the connection ended before it did.")
-        body += message.get("body", b"")
-        if len(body) > BODY_LIMIT:
+        part = message.get("body", b"")
+        size += len(part)
+        if size > BODY_LIMIT:
             raise _too_large()
+        parts.append(part)
         if not message.get("more_body", False):
-            return bytes(body)
+            return b"".join(parts)
 
 
 RequestContent = Annotated[bytes, Depends(read_content)]

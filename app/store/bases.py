@@ -18,7 +18,7 @@ _YOUNG_SECONDS = 1.0
 _SHUNNED_SECONDS = 1.0
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class _Entry(msgspec.Struct):
     """`seen` is None where a base was over: no other one is kept for a while."""
 
     seen: StoredPlaylist | None
@@ -66,7 +66,7 @@ class Bases:
         if entry is not None and entry.seen is None and self._clock() - entry.since < _SHUNNED_SECONDS:
             return
         if entry is not None and entry.seen is seen:
-            self._entries[playlist_token] = _Entry(seen, self._clock(), entry.size)
+            entry.since = self._clock()
             self._entries.move_to_end(playlist_token)
             return
         if entry is not None and entry.seen is not None and entry.seen.is_later_than(seen):

@@ -19,8 +19,8 @@ AttributeValue: TypeAlias = msgspec.Raw
 Item: TypeAlias = dict[str, AttributeValue]
 
 # A list of strings, as DynamoDB writes it. Without a backslash in it, each quote begins or ends a string.
-_LIST_OPENING = b'{"L":['
-_LIST_HEAD, _LIST_SEPARATOR, _LIST_TAIL = _LIST_OPENING + b'{"S":"', b'"},{"S":"', b'"}]}'
+_LIST_OPENING, _LIST_CLOSING, _STRING_OPENING = b'{"L":[', b"]}", b'{"S":'
+_LIST_HEAD, _LIST_SEPARATOR, _LIST_TAIL = b'{"L":[{"S":"', b'"},{"S":"', b'"}]}'
 _BYTES_PER_CHARACTER = 4  # At most.
 
 
@@ -40,6 +40,7 @@ _encode = msgspec.json.Encoder().encode
 _string_in = msgspec.json.Decoder(_String).decode
 _number_in = msgspec.json.Decoder(_Number).decode
 _list_in = msgspec.json.Decoder(_List).decode
+_strings_in = msgspec.json.Decoder(tuple[str, ...]).decode
 _plain_in = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -154,8 +155,7 @@ class Strings(Sequence[str]):
     def as_json(self) -> msgspec.Raw:
         """A JSON array of them, without a look at each where it can be had from the list as it is written."""
         if self._json is None:
-            inner = _joined(self._value, b'","')
-            self._json = msgspec.Raw(_encode(self._strings) if inner is None else b'["%b"]' % inner)
+            self._json = msgspec.Raw(_array_of_strings(self._value) or _encode(self._strings))
         return self._json
 
     @property
@@ -183,22 +183,27 @@ def with_first(value: AttributeValue | None, first: str, *, most: int) -> Attrib
 
 def strings_of(value: AttributeValue | None) -> tuple[str, ...]:
     """The strings of a list; elements of other kinds are left out."""
-    if (inner := _joined(value, b'"')) is not None:
-        return tuple(inner.decode().split('"'))
+    if (array := _array_of_strings(value)) is not None:
+        return _strings_in(array)
     elements = elements_of(value) or ()
     return tuple(string for element in elements if (string := string_of(element)) is not None)
 
 
-def _joined(value: AttributeValue | None, separator: bytes) -> bytes | None:
-    """The strings of a list as text, joined; None if it has a string with an escape or a brace, or other elements."""
+def _array_of_strings(value: AttributeValue | None) -> bytes | None:
+    """A list as a JSON array of its strings; None if one has an escape or a brace, or if it has other elements."""
     if value is None:
         return None
     text = bytes(value)
     if not text.startswith(_LIST_HEAD) or not text.endswith(_LIST_TAIL) or b"\\" in text:
         return None
-    joined = text[len(_LIST_HEAD) : -len(_LIST_TAIL)].replace(_LIST_SEPARATOR, separator)
-    # Each element begins with a brace: of strings, those are gone.
-    return None if b"{" in joined else joined
+    # In two steps with what occurs in no other place: a search for the whole separator stops at each quote.
+    elements = text[len(_LIST_OPENING) : -len(_LIST_CLOSING)]
+    without_openings = elements.replace(_STRING_OPENING, b"")
+    strings = without_openings.replace(b"}", b"")
+    openings = (len(elements) - len(without_openings)) // len(_STRING_OPENING)
+    if b"{" in strings or len(without_openings) - len(strings) != openings:
+        return None
+    return b"[%b]" % strings
 
 
 def are_equal(one: AttributeValue | None, other: AttributeValue | None) -> bool:

@@ -71,7 +71,7 @@ class ConnectionPool:
         Raises ConnectionNotMade if it was never sent; ReadTimeoutError or ConnectionClosedError if it
         is unknown what became of it.
         """
-        connection = await self._taken()
+        connection = self._taken_at_once() or await self._taken()
         try:
             try:
                 reply = await connection.exchange(request)
@@ -93,14 +93,19 @@ class ConnectionPool:
         while self._idle:
             self._idle.pop().abort()
 
+    def _taken_at_once(self) -> "_Connection | None":
+        """As `_taken`, if that means no waiting."""
+        if self._free_places == 0 or (connection := self._idle_connection()) is None:
+            return None
+        self._free_places -= 1
+        return connection
+
     async def _taken(self) -> "_Connection":
         """A connection, and a place among the `limit`, which the caller gives back."""
         has_place = self._free_places > 0
         if has_place:
             self._free_places -= 1
         try:
-            if has_place and (connection := self._idle_connection()) is not None:
-                return connection
             async with asyncio.timeout(self._connect_timeout):
                 if not has_place:
                     await self._place_awaited()
