@@ -87,16 +87,19 @@ class JsonBody(Generic[Body]):
         if model is None:
             accepted = ", ".join(self._models)
             raise self._unsupported(request, f"Send the body with one of these as its Content-Type: {accepted}.")
-        # Several lines of one field are one list (RFC 9110 section 5.3).
-        codings = ",".join(field_lines(request.scope, b"content-encoding")).lower().split(",")
-        coded = any(coding.strip() not in ("", "identity") for coding in codings)
-        if charset not in ("utf-8", "utf8", "us-ascii") or coded:
+        if charset not in ("utf-8", "utf8", "us-ascii") or _is_coded(request):
             raise self._unsupported(request, "Send the body in UTF-8 and without a content coding.")
         return model
 
     def _unsupported(self, request: Request, detail: str) -> RequestRefused:
         header = "Accept-Patch" if request.method == "PATCH" else "Accept"  # RFC 5789 section 2.2
         return RequestRefused("unsupported-media-type", detail, headers={header: ", ".join(self._models)})
+
+
+def _is_coded(request: Request) -> bool:
+    lines = field_lines(request.scope, b"content-encoding")
+    # Several lines of one field are one list (RFC 9110 section 5.3).
+    return any(coding.strip().lower() not in ("", "identity") for line in lines for coding in line.split(","))
 
 
 # Clients send few different ones; those of one that plays with them are forgotten.

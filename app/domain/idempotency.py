@@ -5,8 +5,8 @@ itself. A write with an idempotency key has the same token whenever and wherever
 """
 
 import hashlib
+import os
 import re
-import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class LogicalWrite:
     @classmethod
     def unkeyed(cls) -> "LogicalWrite":
         """A write that is no repeat of any other: 96 random bits."""
-        return cls(secrets.token_urlsafe(12))
+        return cls(_base64url(os.urandom(12)))
 
     @classmethod
     def keyed(cls, *, caller: str, key: str, method: str, target: str, body: bytes) -> "LogicalWrite":
