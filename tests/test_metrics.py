@@ -6,6 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx2
+import pytest
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
@@ -56,6 +57,23 @@ def test_each_request_is_counted_once_however_many_come_between_two_looks() -> N
         assert sum_of(seen, "playlists_dynamodb_capacity_units_total") == 1.5 * number
         assert sum_of(seen, "playlists_http_requests_in_flight") == 1
         metrics.count(method="GET", route="/metrics", status="200", seconds=0.01, ledger=Ledger())
+
+
+def test_durations_are_counted_at_the_bounds_that_they_do_not_exceed() -> None:
+    metrics, durations = Metrics(), [0.0005, 0.001, 0.0011, 0.3, 5.0, 5.1, 60.0]
+    for seconds in durations:
+        metrics.count_begun()
+        ledger = Ledger(calls=[Call("GetItem", "ok", seconds, 0.5)])
+        metrics.count(method="GET", route="/p", status="200", seconds=seconds, ledger=ledger)
+
+    families = text_string_to_metric_families(metrics.exposition().decode())
+    samples = [sample for family in families for sample in family.samples]
+
+    for name in ("playlists_http_request_duration_seconds", "playlists_dynamodb_call_duration_seconds"):
+        buckets = {float(found.labels["le"]): found.value for found in samples if found.name == f"{name}_bucket"}
+        assert buckets == {bound: sum(seconds <= bound for seconds in durations) for bound in buckets}
+        assert buckets[0.001] == 2
+        assert [found.value for found in samples if found.name == f"{name}_sum"] == [pytest.approx(sum(durations))]
 
 
 def test_workers_count_together_also_what_those_counted_that_were_killed(
