@@ -104,13 +104,12 @@ class DynamoDBTable:
         """`write_region` is the one Region that writes are accepted in; None for every Region."""
         self._client = client
         self._table_name = table_name
-        self._region = client.meta.region_name
         self._write_region = write_region
 
     def check_accepts_writes(self) -> None:
         """Raises ReadOnlyRegion where the client's Region is not the one for writes."""
-        if self._write_region is not None and self._write_region != self._region:
-            raise ReadOnlyRegion(region=self._region, write_region=self._write_region)
+        if self._write_region is not None and self._write_region != (region := self._client.meta.region_name):
+            raise ReadOnlyRegion(region=region, write_region=self._write_region)
 
     async def get_item(self, partition_key: str, sort_key: str) -> Item | None:
         """Read one item, strongly consistent; None if there is none."""

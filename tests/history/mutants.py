@@ -60,7 +60,7 @@ MUTANTS = (
         "if met is not None and write.is_among(met.recent_writes):",
         "if False:",
     ),
-    Mutant("window without bound", "store/items.py", "[:RECENT_WRITES_KEPT]\n", "\n"),
+    Mutant("window without bound", "store/items.py", "most=RECENT_WRITES_KEPT", "most=10_000"),
     Mutant("503 after an applied attempt", "store/attempts.py", "raise unknown or failure", "raise failure"),
     Mutant(
         "409 where the outcome is unproven",
