@@ -3,6 +3,7 @@
 import asyncio
 import math
 import secrets
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from app.api.request_id import HEADER as REQUEST_ID_HEADER
 from app.drain import Drain
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Connection(HttpToolsProtocol):
@@ -163,8 +164,12 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGIApp") -> None:  # type: ignore[override]
-        cycle.receive = partial(self._receive, cycle)  # type: ignore[method-assign,assignment]
-        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+        super()._start_asgi_task(cycle, partial(self._serve, cycle, app))
+
+    def _serve(
+        self, cycle: RequestResponseCycle, app: "ASGIApp", scope: "Scope", _: "Receive", send: "Send"
+    ) -> Awaitable[None]:
+        return app(scope, partial(self._receive, cycle), send)
 
     async def _receive(self, cycle: RequestResponseCycle) -> "Message":
         message = await RequestResponseCycle.receive(cycle)

@@ -18,15 +18,14 @@ _NO_MEMBERS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctim
 
 
 class Line(msgspec.Struct):
-    """A line of the log, `time` in UTC. Kinds that have more to say are made of it."""
+    """How a line of the log begins; kinds of lines add what they tell, and `time` as their last member."""
 
     level: str
     logger: str
     message: str
-    time: str
 
 
-# Makes the line, given its time.
+# Makes the line, given its time (in UTC).
 Description: TypeAlias = Callable[[str], Line]
 
 

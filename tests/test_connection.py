@@ -1,6 +1,7 @@
 """What clients may send, withhold and leave unread, over real sockets."""
 
 import asyncio
+import gc
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 import uvloop
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.connection import Connection
 from app.drain import Drain
+from app.main import create_app
 from app.server import Server, configuration
 from app.settings import load_settings
 from tests.test_contract import DOCUMENT
@@ -516,3 +519,29 @@ async def test_answers_close_their_connection_once_the_drain_has_begun(served: S
 
     assert status_of(answer) == 200
     assert b"connection: close" in answer
+
+
+async def test_request_is_freed_when_it_is_answered_and_waits_for_no_garbage_collector(table_name: str) -> None:
+    service = create_app(load_settings(table_name=table_name, auth="none"))
+    head = "{} /playlists/p1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}"
+    made = '{"playlist_name": "Mine", "track_tokens": []}'
+    stale = '{"playlist_name": "Late", "playlist_version": 7}'
+    requests = [("PUT", made, b"201"), ("GET", "", b"200"), ("PATCH", stale, b"409"), ("GET", "unread", b"200")]
+    async with serving(service) as served:
+        reader, writer = await served.open()
+        gc.collect()
+        gc.disable()
+        try:
+            for method, body, status in requests:
+                writer.write(head.format(method, len(body), body).encode())
+                answer = await reader.readuntil(b"\r\n\r\n")
+                assert status in answer
+                await reader.readexactly(int(answer.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
+            await asyncio.sleep(0)
+            alive = [living for living in gc.get_objects() if isinstance(living, RequestResponseCycle)]
+        finally:
+            gc.enable()
+        writer.close()
+
+    # The one that a connection has had last.
+    assert len(alive) == 1

@@ -116,6 +116,10 @@ def test_nothing_is_traced_where_no_collector_is_named(playlists: PlaylistReposi
     assert not any("trace_id" in line for line in lines)
 
 
+class Told(Line):
+    time: str
+
+
 async def test_request_line_that_cannot_be_written_is_no_failure_of_the_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -127,7 +131,7 @@ async def test_request_line_that_cannot_be_written_is_no_failure_of_the_request(
     failures: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
 
-    lines.tell(lambda time: Line("INFO", "app.access", "GET", time))
+    lines.tell(lambda time: Told("INFO", "app.access", "GET", time))
     await asyncio.sleep(0)
     asyncio.get_running_loop().set_exception_handler(None)
 
@@ -141,7 +145,7 @@ async def test_request_lines_of_a_turn_are_written_at_once_and_in_order() -> Non
     lines.setFormatter(JsonFormatter())
 
     def tell(message: str) -> None:
-        lines.tell(lambda time: Line("INFO", "app.access", message, time))
+        lines.tell(lambda time: Told("INFO", "app.access", message, time))
 
     tell("one")
     tell("two")

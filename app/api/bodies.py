@@ -46,19 +46,16 @@ async def read_content(request: Request) -> bytes:
 
 
 async def _received(request: Request) -> bytes:
-    parts: list[bytes] = []
-    size = 0
+    body = bytearray()
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise RequestRefused("malformed-request", "The body is broken, or the connection ended before it did.")
-        part = message.get("body", b"")
-        size += len(part)
-        if size > BODY_LIMIT:
+        body += message.get("body", b"")
+        if len(body) > BODY_LIMIT:
             raise _too_large()
-        parts.append(part)
         if not message.get("more_body", False):
-            return b"".join(parts)
+            return bytes(body)
 
 
 RequestContent = Annotated[bytes, Depends(read_content)]

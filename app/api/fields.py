@@ -10,7 +10,7 @@ _BY_NAME = "playlists.fields"
 
 
 def field_lines(scope: "Scope", name: bytes) -> list[str]:
-    """The values of all lines of a field, in their order."""
+    """The values of all lines of a field, in their order, as they came: of changed headers it knows nothing."""
     by_name: dict[bytes, list[bytes]] | None = scope.get(_BY_NAME)
     if by_name is None:
         by_name = scope[_BY_NAME] = {}

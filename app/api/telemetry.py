@@ -34,11 +34,12 @@ class _RequestLine(Line):
     own_writes_recovered: int
     appends_rebased: int
     trace_id: str | msgspec.UnsetType
+    time: str
 
     def extra(self) -> dict[str, Any]:
         """What a record has besides."""
-        members = msgspec.structs.asdict(self)
-        return {name: members[name] for name in _RequestLine.__annotations__ if members[name] is not msgspec.UNSET}
+        members = {name: getattr(self, name) for name in _RequestLine.__annotations__ if name != "time"}
+        return {name: value for name, value in members.items() if value is not msgspec.UNSET}
 
 
 class Telemetry:
@@ -81,7 +82,6 @@ class Telemetry:
                 logging.getLevelName(level),
                 _log.name,
                 f"{method} {route} {status or 'cut off'} {milliseconds} ms{f' {code}' if code else ''}",
-                time,
                 request_id,
                 method,
                 route,
@@ -94,6 +94,7 @@ class Telemetry:
                 ledger.own_writes_recovered,
                 ledger.appends_rebased,
                 trace_id,
+                time,
             )
 
         lines = json_lines(_log)

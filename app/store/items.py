@@ -73,9 +73,10 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
         if base is not None and item == base.item:
             return base
         tracks = item.get("track_tokens")
-        is_known = base is not None and tracks == base.item.get("track_tokens")
-        playlist = _read_playlist(item, base.playlist.track_tokens if base and is_known else Strings(tracks))
-        return cls(item, playlist, item_size_bound(item))
+        track_tokens: Sequence[str] = Strings(tracks)
+        if base is not None and tracks == base.item.get("track_tokens"):
+            track_tokens = base.playlist.track_tokens
+        return cls(item, _read_playlist(item, track_tokens), item_size_bound(item))
 
     @classmethod
     def created(

@@ -69,7 +69,7 @@ def number(integer: int) -> AttributeValue:
 
 def string_list(strings: Sequence[str]) -> AttributeValue:
     """A list of strings, in order."""
-    text = _encode(strings)
+    text = _encode(tuple(strings))
     if not strings or b"\\" in text:
         return encoded({"L": [{"S": string} for string in strings]})
     return msgspec.Raw(_LIST_HEAD + text[2:-2].replace(b'","', _LIST_SEPARATOR) + _LIST_TAIL)
@@ -190,13 +190,17 @@ def strings_of(value: AttributeValue | None) -> tuple[str, ...]:
 
 
 def _array_of_strings(value: AttributeValue | None) -> bytes | None:
-    """A list as a JSON array of its strings; None if one has an escape or a brace, or if it has other elements."""
+    """A list as a JSON array of its strings; None if one has an escape or a brace, or if it has other elements.
+
+    DynamoDB stores no other value under S than a string.
+    """
     if value is None:
         return None
     text = bytes(value)
     if not text.startswith(_LIST_HEAD) or not text.endswith(_LIST_TAIL) or b"\\" in text:
         return None
-    # In two steps with what occurs in no other place: a search for the whole separator stops at each quote.
+    # In two steps, because a search for the whole separator would stop at each quote. No opening stands in a string,
+    # which would escape its quotes; closings may, and are too many then.
     elements = text[len(_LIST_OPENING) : -len(_LIST_CLOSING)]
     without_openings = elements.replace(_STRING_OPENING, b"")
     strings = without_openings.replace(b"}", b"")

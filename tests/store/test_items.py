@@ -219,8 +219,11 @@ def test_elements_that_are_no_strings_are_left_out_of_strings(elements: list[Any
         text = json.dumps({"L": elements}, separators=separators, default=lambda data: b64encode(data).decode())
         strings = [element["S"] for element in elements if "S" in element]
 
-        assert Strings(msgspec.Raw(text.encode())) == strings
-        assert json.loads(bytes(Strings(msgspec.Raw(text.encode())).as_json())) == strings
+        value = msgspec.Raw(text.encode())
+        assert Strings(value) == strings
+        assert json.loads(bytes(Strings(value).as_json())) == strings
+        assert decoded(string_list(Strings(value))) == {"L": [{"S": string} for string in strings]}
+        assert decoded(with_first(value, "A/1", most=3)) == {"L": [{"S": string} for string in ["A/1", *strings][:3]]}
 
 
 @given(st.lists(_VALUES) | st.lists(st.fixed_dictionaries({"S": _STRINGS})), _STRINGS, st.integers(2, 5))
