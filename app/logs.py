@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 _LEVELS = {"uvicorn": "INFO", "app": "INFO"}
+# How long a line waits for others at most.
+_HELD_SECONDS = 0.02
 # What every record has; `color_message` is uvicorn's copy of the message with the codes of colours.
 _NO_MEMBERS = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName", "color_message"))
 
@@ -72,16 +74,17 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
         self._told: list[tuple[Description, float]] = []
 
     def tell(self, describe: Description) -> None:
-        """Write a line with the others of this turn of the event loop.
+        """Write a line a moment later, with the others that are told until then.
 
-        In a row they take less of the time that requests wait for than one by one between them.
+        In a row they take less of the time that requests wait for than one by one between them. A process that is
+        killed takes them with it.
         """
         told = (describe, time.time())
         # Records may come from other threads, and take what was told before them with them.
         with self.lock or nullcontext():
             self._told.append(told)
             if len(self._told) == 1:
-                asyncio.get_running_loop().call_soon(self._write_told)
+                asyncio.get_running_loop().call_later(_HELD_SECONDS, self._write_told)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._write_told()

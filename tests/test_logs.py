@@ -132,13 +132,13 @@ async def test_request_line_that_cannot_be_written_is_no_failure_of_the_request(
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
 
     lines.tell(lambda time: Told("INFO", "app.access", "GET", time))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.1)
     asyncio.get_running_loop().set_exception_handler(None)
 
     assert failures == []
 
 
-async def test_request_lines_of_a_turn_are_written_at_once_and_in_order() -> None:
+async def test_request_lines_of_a_moment_are_written_at_once_and_in_order() -> None:
     written: list[str] = []
     stream = Mock(write=written.append)
     lines = JsonLines(stream)
@@ -151,7 +151,7 @@ async def test_request_lines_of_a_turn_are_written_at_once_and_in_order() -> Non
     tell("two")
     lines.handle(logging.makeLogRecord({"msg": "three"}))
     tell("four")
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.1)
     tell("five")
     logging.shutdown([weakref.ref(lines)])
 
