@@ -164,17 +164,15 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGIApp") -> None:  # type: ignore[override]
-        super()._start_asgi_task(cycle, partial(self._serve, cycle, app))
+        super()._start_asgi_task(cycle, partial(self._serve, app))
 
-    def _serve(
-        self, cycle: RequestResponseCycle, app: "ASGIApp", scope: "Scope", _: "Receive", send: "Send"
-    ) -> Awaitable[None]:
-        return app(scope, partial(self._receive, cycle), send)
+    def _serve(self, app: "ASGIApp", scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
+        return app(scope, partial(self._receive, scope, receive), send)
 
-    async def _receive(self, cycle: RequestResponseCycle) -> "Message":
-        message = await RequestResponseCycle.receive(cycle)
-        is_broken = self._refused and self._in_body and cycle is self.cycle
-        return {"type": "http.disconnect"} if is_broken else message  # type: ignore[return-value]
+    async def _receive(self, scope: "Scope", receive: "Receive") -> "Message":
+        message = await receive()
+        is_broken = self._refused and self._in_body and scope is self.scope
+        return {"type": "http.disconnect"} if is_broken else message
 
     def _refuse(self, refusal: "_Refusal") -> None:
         self._refused = True

@@ -178,7 +178,7 @@ def with_first(value: AttributeValue | None, first: str, *, most: int) -> Attrib
         return string_list((first, *strings_of(value))[:most])
     if separators + 2 > most:
         text = _LIST_SEPARATOR.join(text.split(_LIST_SEPARATOR, most - 1)[:-1]) + _LIST_TAIL
-    return msgspec.Raw(b'%b{"S":%b},%b' % (_LIST_OPENING, _encode(first), text[len(_LIST_OPENING) :]))
+    return msgspec.Raw(b"%b%b,%b" % (_LIST_OPENING, string(first), text[len(_LIST_OPENING) :]))
 
 
 def strings_of(value: AttributeValue | None) -> tuple[str, ...]:

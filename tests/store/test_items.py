@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.domain.errors import PlaylistTooLarge
@@ -227,6 +227,8 @@ def test_elements_that_are_no_strings_are_left_out_of_strings(elements: list[Any
 
 
 @given(st.lists(_VALUES) | st.lists(st.fixed_dictionaries({"S": _STRINGS})), _STRINGS, st.integers(2, 5))
+@example([{"S": "A/1"}, {"N": "1"}, {"S": "A/2"}], "A/3", 5)
+@example([{"S": "A/{1}"}, {"S": "A/2"}], "A/3", 2)
 def test_string_is_put_before_those_of_a_list_and_the_last_are_cut_off(
     elements: list[Any], first: str, most: int
 ) -> None:
