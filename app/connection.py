@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from app.api.bodies import CONTENT
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import MEDIA_TYPE, problem_content
 from app.api.request_id import HEADER as REQUEST_ID_HEADER
@@ -140,6 +141,8 @@ class Connection(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             super().on_message_complete()
             self._in_body = False
+            # Unless somebody has begun to receive it.
+            self.scope.setdefault(CONTENT, self.cycle.body)  # type: ignore[typeddict-item]
 
     def _head_without_offer(self) -> bytes:
         """The request's head without its offer to upgrade, to be read again.
@@ -170,6 +173,7 @@ class Connection(HttpToolsProtocol):
         return app(scope, partial(self._receive, scope, receive), send)
 
     async def _receive(self, scope: "Scope", receive: "Receive") -> "Message":
+        scope.setdefault(CONTENT, None)
         message = await receive()
         is_broken = self._refused and self._in_body and scope is self.scope
         return {"type": "http.disconnect"} if is_broken else message

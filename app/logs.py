@@ -4,13 +4,14 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
+
+from app.domain.times import date_and_time
 
 _LEVELS = {"uvicorn": "INFO", "app": "INFO"}
 # How long a line waits for others at most.
@@ -31,15 +32,10 @@ class Line(msgspec.Struct):
 Description: TypeAlias = Callable[[str], Line]
 
 
-@lru_cache(maxsize=1)
-def _second_in_utc(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
 def _in_utc(seconds: float) -> str:
     """A time, given in seconds since 1970, to the microsecond."""
     second = int(seconds)
-    return f"{_second_in_utc(second)}.{int((seconds - second) * 1e6):06}+00:00"
+    return f"{date_and_time(second)}.{int((seconds - second) * 1e6):06}+00:00"
 
 
 class JsonFormatter(logging.Formatter):
@@ -55,15 +51,22 @@ class JsonFormatter(logging.Formatter):
         return _as_json(members | {"time": _in_utc(record.created)})
 
 
-_encode = msgspec.json.Encoder(enc_hook=str).encode
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 
-def _as_json(line: Line | Mapping[str, Any]) -> str:
+def _as_json(members: Line | Mapping[str, Any]) -> str:
     try:
-        return _encode(line).decode("ascii")
+        return _ENCODER.encode(members).decode("ascii")
     except ValueError:
         # What is not ASCII, or a lone surrogate, is escaped: the output may be of any encoding.
-        return json.dumps(msgspec.to_builtins(line, enc_hook=str))
+        return json.dumps(msgspec.to_builtins(members, enc_hook=str))
+
+
+def _as_json_lines(lines: Sequence[Line]) -> str:
+    try:
+        return _ENCODER.encode_lines(lines).decode("ascii")
+    except ValueError:
+        return "".join([f"{_as_json(line)}\n" for line in lines])
 
 
 class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
@@ -71,7 +74,8 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
 
     def __init__(self, stream: Any = None) -> None:
         super().__init__(stream)
-        self._told: list[tuple[Description, float]] = []
+        # Records may come from other threads, and take what was told before them with them.
+        self._told: deque[tuple[Description, float]] = deque()
 
     def tell(self, describe: Description) -> None:
         """Write a line a moment later, with the others that are told until then.
@@ -79,12 +83,9 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
         In a row they take less of the time that requests wait for than one by one between them. A process that is
         killed takes them with it.
         """
-        told = (describe, time.time())
-        # Records may come from other threads, and take what was told before them with them.
-        with self.lock or nullcontext():
-            self._told.append(told)
-            if len(self._told) == 1:
-                asyncio.get_running_loop().call_later(_HELD_SECONDS, self._write_told)
+        self._told.append((describe, time.time()))
+        if len(self._told) == 1:
+            asyncio.get_running_loop().call_later(_HELD_SECONDS, self._write_told)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._write_told()
@@ -99,8 +100,8 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
             return
         try:
             with self.lock or nullcontext():
-                told, self._told = self._told, []
-                self.stream.write("".join([f"{_as_json(describe(_in_utc(at)))}\n" for describe, at in told]))
+                told = [self._told.popleft() for _ in range(len(self._told))]
+                self.stream.write(_as_json_lines([describe(_in_utc(at)) for describe, at in told]))
                 self.stream.flush()
         except Exception:
             # As `emit` does: who has no place to log to serves all the same.

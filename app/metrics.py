@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeAlias
 
+import msgspec
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -48,8 +48,19 @@ def counted_together(workers: int) -> Iterator[None]:
         yield
 
 
-# What `count` is told of a request.
-_Served: TypeAlias = tuple[str, str, str, float, Ledger]
+class Served(msgspec.Struct, frozen=True):
+    """A request that has been served, in `seconds`: with this status, or None if it was cut off before its answer.
+
+    `problem` is the code of the problem that it was answered with. The ledger has what the store did for it.
+    """
+
+    method: str
+    route: str
+    status: int | None
+    problem: str | None
+    is_replay: bool
+    seconds: float
+    ledger: Ledger
 
 
 class _Durations(Histogram):
@@ -66,7 +77,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()
         self._registry = registry = CollectorRegistry()
-        self._waiting: list[_Served] = []
+        self._waiting: list[Served] = []
         self._most_waiting = 1 if _SHARED_FOLDER in os.environ else _WAITING
         self._in_flight = 0
         self._requests_in_flight = Gauge(
@@ -148,20 +159,25 @@ class Metrics:
         if self._most_waiting == 1:
             self._requests_in_flight.set(self._in_flight)
 
-    def count(self, *, method: str, route: str, status: str, seconds: float, ledger: Ledger) -> None:
-        """Count a request that has been served, and what the store did for it."""
+    def count(self, served: Served) -> None:
+        """Count a request that is being served no more."""
         self._in_flight -= 1
-        self._waiting.append((method, route, status, seconds, ledger))
+        self._waiting.append(served)
         if len(self._waiting) >= self._most_waiting:
             self._count_waiting()
 
     def _count_waiting(self) -> None:
         self._requests_in_flight.set(self._in_flight)
         waiting, self._waiting = self._waiting, []
-        requests: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
+        requests: defaultdict[tuple[str, str, int | None], list[float]] = defaultdict(list)
         calls: defaultdict[tuple[str, str], list[Call]] = defaultdict(list)
-        for method, route, status, seconds, ledger in waiting:
-            requests[method, route, status].append(seconds)
+        for served in waiting:
+            requests[served.method, served.route, served.status].append(served.seconds)
+            if served.problem is not None:
+                self._problems.labels(served.problem).inc()
+            if served.is_replay:
+                self._replays.inc()
+            ledger = served.ledger
             if ledger.own_writes_recovered:
                 self._own_writes_recovered.inc(ledger.own_writes_recovered)
             if ledger.appends_rebased:
@@ -169,7 +185,7 @@ class Metrics:
             for call in ledger.calls:
                 calls[call.operation, call.outcome].append(call)
         for (method, route, status), durations in requests.items():
-            self._requests_of(method, route, status).inc(len(durations))
+            self._requests_of(method, route, "none" if status is None else str(status)).inc(len(durations))
             self._durations_of(method, route).observe_all(durations)
         for (operation, outcome), attempts in calls.items():
             self._calls_of(operation, outcome).inc(len(attempts))
@@ -179,12 +195,6 @@ class Metrics:
     def expect_problem(self, code: str) -> None:
         """Have a count of 0 from the start: the first one would not show as an increase else."""
         self._problems.labels(code)
-
-    def count_problem(self, code: str) -> None:
-        self._problems.labels(code).inc()
-
-    def count_replay(self) -> None:
-        self._replays.inc()
 
     def count_key_refresh(self, outcome: str) -> None:
         """Count an attempt to read the issuer's keys: `ok` or `failed`."""

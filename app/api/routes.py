@@ -60,7 +60,7 @@ class DirectRoute(APIRoute):
         """The endpoint's answer. Raises what a dependency or the endpoint raises."""
         values: list[Any] = [request, *path_parameters]
         for function, places in self._steps:
-            values.append(await function(*map(values.__getitem__, places)))
+            values.append(await function(*[values[place] for place in places]))
         response: Response = values[-1]  # The endpoint is the last of the steps.
         return response
 

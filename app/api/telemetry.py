@@ -1,6 +1,7 @@
 """Every request is counted, and told in one line of the log."""
 
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -8,8 +9,8 @@ from opentelemetry import trace
 
 from app.api.operations import ASKED_BY_MACHINES
 from app.api.problem_types import PROBLEM_TYPES
-from app.logs import Line, json_lines
-from app.metrics import Metrics
+from app.logs import JsonLines, Line, json_lines
+from app.metrics import Metrics, Served
 from app.store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -42,6 +43,38 @@ class _RequestLine(Line):
         return {name: value for name, value in members.items() if value is not msgspec.UNSET}
 
 
+class _Told(msgspec.Struct, frozen=True):
+    """What a line tells of a request; it is made when it is written."""
+
+    served: Served
+    level: int
+    request_id: str
+    trace_id: str | msgspec.UnsetType
+
+    def line(self, time: str) -> _RequestLine:
+        served, ledger = self.served, self.served.ledger
+        milliseconds = round(served.seconds * 1000, 1)
+        outcome = f"{served.status or 'cut off'} {milliseconds} ms{f' {served.problem}' if served.problem else ''}"
+        return _RequestLine(
+            logging.getLevelName(self.level),
+            _log.name,
+            f"{served.method} {served.route} {outcome}",
+            self.request_id,
+            served.method,
+            served.route,
+            served.status,
+            milliseconds,
+            len(ledger.calls),
+            sum([call.capacity_units for call in ledger.calls]),
+            served.problem,
+            served.is_replay,
+            ledger.own_writes_recovered,
+            ledger.appends_rebased,
+            self.trace_id,
+            time,
+        )
+
+
 class Telemetry:
     """Counts in `metrics`, and logs the route's template and not the path, which has a playlist's token.
 
@@ -62,47 +95,23 @@ class Telemetry:
         """It has ended: with this status, or None if it was cut off before its answer, after this time."""
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", "unrouted")
-        code = scope["state"].get("problem_code")
-        self._metrics.count(
-            method=method, route=route, status="none" if status is None else str(status), seconds=seconds, ledger=ledger
-        )
-        if code is not None:
-            self._metrics.count_problem(code)
-        if is_replay:
-            self._metrics.count_replay()
+        state = scope["state"]
+        served = Served(method, route, status, state.get("problem_code"), is_replay, seconds, ledger)
+        self._metrics.count(served)
         level = logging.DEBUG if status == 200 and route in ASKED_BY_MACHINES else logging.INFO
         if not _log.isEnabledFor(level):
             return
-        trace_id = _trace_id() if self._traced else msgspec.UNSET
-        request_id = scope["state"]["request_id"]
-
-        def describe(time: str) -> _RequestLine:
-            milliseconds = round(seconds * 1000, 1)
-            return _RequestLine(
-                logging.getLevelName(level),
-                _log.name,
-                f"{method} {route} {status or 'cut off'} {milliseconds} ms{f' {code}' if code else ''}",
-                request_id,
-                method,
-                route,
-                status,
-                milliseconds,
-                len(ledger.calls),
-                sum([call.capacity_units for call in ledger.calls]),
-                code,
-                is_replay,
-                ledger.own_writes_recovered,
-                ledger.appends_rebased,
-                trace_id,
-                time,
-            )
-
-        lines = json_lines(_log)
-        if lines is None:
-            line = describe("")
+        told = _Told(served, level, state["request_id"], _trace_id() if self._traced else msgspec.UNSET)
+        if self._lines is None:
+            line = told.line("")
             _log.log(level, line.message, extra=line.extra())
         else:
-            lines.tell(describe)
+            self._lines.tell(told.line)
+
+    @cached_property
+    def _lines(self) -> JsonLines | None:
+        # Looked for at the first request: the log is set up by then.
+        return json_lines(_log)
 
 
 def _trace_id() -> str | msgspec.UnsetType:

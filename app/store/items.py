@@ -56,11 +56,13 @@ NO_SUCH_ITEM = Condition("attribute_not_exists(partition_key)")
 class StoredPlaylist(msgspec.Struct, frozen=True):
     """A playlist together with the item that it was read from or will be written as.
 
-    `size_bound` is at least the bytes that DynamoDB counts of the item.
+    `newest_write` is the first of the item's recent writes, None where there is none; `size_bound` is at
+    least the bytes that DynamoDB counts of the item.
     """
 
     item: Item
     playlist: Playlist
+    newest_write: AttributeValue | None
     size_bound: int
 
     @classmethod
@@ -76,7 +78,8 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
         track_tokens: Sequence[str] = Strings(tracks)
         if base is not None and tracks == base.item.get("track_tokens"):
             track_tokens = base.playlist.track_tokens
-        return cls(item, _read_playlist(item, track_tokens), item_size_bound(item))
+        newest_write = first_of(item.get("recent_writes"))
+        return cls(item, _read_playlist(item, track_tokens, newest_write), newest_write, item_size_bound(item))
 
     @classmethod
     def created(
@@ -120,7 +123,8 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
         if content.playlist_name != self.playlist.playlist_name:
             item["playlist_name"] = string(content.playlist_name)
         item["updated_at"] = string(written_at)
-        item["recent_writes"] = with_first(item.get("recent_writes"), write_token, most=RECENT_WRITES_KEPT)
+        newest_write = string(write_token)
+        item["recent_writes"] = with_first(item.get("recent_writes"), newest_write, most=RECENT_WRITES_KEPT)
         size_bound = item_size_bound(item)
         if size_bound > ITEM_SIZE_LIMIT:
             spare = ITEM_SIZE_LIMIT - item_size(item)
@@ -139,7 +143,7 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
             updated_at=written_at,
             write_token=write_token,
         )
-        return StoredPlaylist(item, playlist, size_bound)
+        return StoredPlaylist(item, playlist, newest_write, size_bound)
 
     @property
     def recent_writes(self) -> tuple[str, ...]:
@@ -158,7 +162,7 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
     @property
     def names_a_write(self) -> bool:
         """Whether a condition on this state names one write, and not only a number that may come again."""
-        return first_of(self.item.get("recent_writes")) is not None
+        return self.newest_write is not None
 
     def still_current(self) -> Condition:
         """Holds while nobody has written since this state was read.
@@ -167,18 +171,17 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
         so the newest write token has to be the same too.
         """
         values = {":read_version": self.item["playlist_version"]}
-        head = first_of(self.item.get("recent_writes"))
-        if head is None:
+        if self.newest_write is None:
             newest = "attribute_not_exists(recent_writes[0])"
         else:
             newest = "recent_writes[0] = :read_write"
-            values[":read_write"] = head
+            values[":read_write"] = self.newest_write
         return Condition(f"playlist_version = :read_version AND {newest}", values)
 
     def is_state_of(self, other: "StoredPlaylist") -> bool:
         """Whether a write conditioned on one would still be made on the other."""
         return are_equal(self.item.get("playlist_version"), other.item.get("playlist_version")) and (
-            are_equal(first_of(self.item.get("recent_writes")), first_of(other.item.get("recent_writes")))
+            are_equal(self.newest_write, other.newest_write)
         )
 
     def holds_same_as(self, other: "StoredPlaylist") -> bool:
@@ -255,8 +258,8 @@ def read_summary(item: Item) -> PlaylistSummary:
     )
 
 
-def _read_playlist(item: Item, track_tokens: Sequence[str]) -> Playlist:
-    write_token = string_of(first_of(item.get("recent_writes")))
+def _read_playlist(item: Item, track_tokens: Sequence[str], newest_write: AttributeValue | None) -> Playlist:
+    write_token = string_of(newest_write)
     return Playlist(
         playlist_token=_key_part(item["partition_key"]),
         playlist_name=string_of(item.get("playlist_name")) or "",

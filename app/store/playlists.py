@@ -6,12 +6,13 @@ from, and a change that lost to another writer's is told, and made anew only whe
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from weakref import WeakValueDictionary
+
+import msgspec
 
 from app.domain.access import Caller
 from app.domain.errors import (
@@ -28,6 +29,7 @@ from app.domain.errors import (
 from app.domain.idempotency import LogicalWrite
 from app.domain.playlist import Playlist, PlaylistContent, PlaylistPage, playlist_token_fault
 from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
+from app.domain.times import date_and_time
 from app.store.attempts import Attempts, Deadline
 from app.store.bases import Bases
 from app.store.dynamodb import DynamoDBTable
@@ -49,8 +51,7 @@ from app.store.writes import ConditionalWrites, WriteLost, Written
 _MOST_LOOKED_AT = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Edit:
+class _Edit(msgspec.Struct, frozen=True):
     """A write of a playlist that is there, as it was asked for: it can be made on any state."""
 
     change: Callable[[Playlist], PlaylistContent]
@@ -347,7 +348,7 @@ class PlaylistRepository:
             advice = f"Read playlist {playlist_token!r} before you create it again."
             raise OutcomeUnknown(unknown.cause, advice=advice) from unknown
         self._keep(stored, written)
-        return replace(written, is_new=True)
+        return Written(written.playlist, is_new=True, is_repeat=written.is_repeat)
 
     async def _delete(
         self, playlist_token: str, caller: Caller, preconditions: Preconditions, deadline: Deadline
@@ -374,4 +375,5 @@ def _conflict(lost: WriteLost, *, read: Playlist, caller: Caller, preconditions:
 
 def _now() -> str:
     """RFC 3339 UTC with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    milliseconds = time.time_ns() // 1_000_000
+    return f"{date_and_time(milliseconds // 1_000)}.{milliseconds % 1_000:03}Z"

@@ -165,8 +165,8 @@ class Strings(Sequence[str]):
         return self._decoded
 
 
-def with_first(value: AttributeValue | None, first: str, *, most: int) -> AttributeValue:
-    """The list of strings with one more before its first, cut to `most` (2 or more).
+def with_first(value: AttributeValue | None, first: AttributeValue, *, most: int) -> AttributeValue:
+    """The list of strings with one more string before its first, cut to `most` (2 or more).
 
     Elements of other kinds are left out.
     """
@@ -175,10 +175,10 @@ def with_first(value: AttributeValue | None, first: str, *, most: int) -> Attrib
     # The list has a brace, and so has each element: one that is no string has no separator before it.
     are_strings = text.startswith(_LIST_HEAD) and text.count(b"{") == separators + 2 and b"\\" not in text
     if not are_strings:
-        return string_list((first, *strings_of(value))[:most])
+        return string_list((_string_in(first).S, *strings_of(value))[:most])
     if separators + 2 > most:
         text = _LIST_SEPARATOR.join(text.split(_LIST_SEPARATOR, most - 1)[:-1]) + _LIST_TAIL
-    return msgspec.Raw(b"%b%b,%b" % (_LIST_OPENING, string(first), text[len(_LIST_OPENING) :]))
+    return msgspec.Raw(b"%b%b,%b" % (_LIST_OPENING, first, text[len(_LIST_OPENING) :]))
 
 
 def strings_of(value: AttributeValue | None) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ can tell.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from app.domain.errors import OutcomeUnknown, StorageUnavailable, Throttled
 from app.domain.idempotency import LogicalWrite
@@ -19,8 +20,7 @@ from app.store.ledger import ledger
 from app.store.values import Item
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """What came of a write: the playlist after it, and whether the write made it.
 
     `is_repeat`: the write was made under the same idempotency key by an earlier request, or by an
