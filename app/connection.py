@@ -141,8 +141,7 @@ class Connection(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             super().on_message_complete()
             self._in_body = False
-            # Unless somebody has begun to receive it.
-            self.scope.setdefault(CONTENT, self.cycle.body)  # type: ignore[typeddict-item]
+            self.scope[CONTENT] = self.cycle.body  # type: ignore[literal-required]
 
     def _head_without_offer(self) -> bytes:
         """The request's head without its offer to upgrade, to be read again.
@@ -173,7 +172,6 @@ class Connection(HttpToolsProtocol):
         return app(scope, partial(self._receive, scope, receive), send)
 
     async def _receive(self, scope: "Scope", receive: "Receive") -> "Message":
-        scope.setdefault(CONTENT, None)
         message = await receive()
         is_broken = self._refused and self._in_body and scope is self.scope
         return {"type": "http.disconnect"} if is_broken else message

@@ -10,13 +10,19 @@ from typing import Any
 
 import pytest
 import uvloop
+from starlette.requests import Request
+from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from app.api.bodies import CONTENT, read_content
+from app.api.problems import RequestRefused
+from app.api.schemas import BODY_LIMIT
 from app.connection import Connection
 from app.drain import Drain
 from app.main import create_app
 from app.server import Server, configuration
 from app.settings import load_settings
+from app.store.time_limits import Timer
 from tests.test_contract import DOCUMENT
 
 SECOND = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -69,6 +75,20 @@ class Recorder:
         length = str(len(body)).encode()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
         await send({"type": "http.response.body", "body": body})
+
+
+async def echo(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+    """Answers each request with its content, read as the service reads it."""
+    if scope["type"] == "lifespan":
+        scope["state"] |= {"body_timeout_seconds": 5.0, "body_timer": Timer()}
+        await Recorder()(scope, receive, send)
+        return
+    request = Request(scope, receive)
+    try:
+        content = await read_content(request)
+    except RequestRefused as refusal:
+        content = refusal.code.encode()
+    await Response(content)(scope, receive, send)
 
 
 class Client(asyncio.Protocol):
@@ -255,6 +275,35 @@ async def test_request_is_answered_before_the_connection_closes_for_what_follows
     assert answer.endswith(b"hello")
     assert b"connection: close" in answer
     assert recorder.seen == ["POST /"]
+
+
+@pytest.mark.parametrize("size", [7, 40, 70, 1_000])
+async def test_each_request_gets_its_own_content_however_it_arrives(size: int) -> None:
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+    broken = CHUNKED + b"3\r\nfou\r\nx\r\n"
+    sent = (
+        post % (5, b"first") + CHUNKED + b"3\r\nsec\r\n3\r\nond\r\n0\r\n\r\n" + post % (0, b"") + post % (5, b"third")
+    )
+
+    async with serving(echo) as served:
+        answers = await served.answers(*(sent[start : start + size] for start in range(0, len(sent), size)), broken)
+
+    assert [answer.partition(b"\r\n\r\n")[2] for answer in answers] == [
+        b"first",
+        b"second",
+        b"",
+        b"third",
+        b"malformed-request",
+    ]
+
+
+async def test_content_over_the_limit_is_refused_also_where_all_of_it_is_there() -> None:
+    scope = {"type": "http", "headers": [], CONTENT: bytearray(BODY_LIMIT + 1)}
+
+    with pytest.raises(RequestRefused) as refusal:
+        await read_content(Request(scope))
+
+    assert refusal.value.code == "body-too-large"
 
 
 async def test_trailer_fields_are_no_headers(served: Served, recorder: Recorder) -> None:

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.metrics import Metrics
+from app.metrics import Metrics, Served
 from app.store.ledger import Call, Ledger
 from app.store.playlists import PlaylistRepository
 from tests.engines import PROJECT
@@ -44,7 +44,7 @@ def test_each_request_is_counted_once_however_many_come_between_two_looks() -> N
         for _ in range(between):
             metrics.count_begun()
             ledger = Ledger(calls=[Call("GetItem", "ok", 0.002, 0.5), Call("PutItem", "ok", 0.003, 1.0)])
-            metrics.count(method="PATCH", route="/p", status="200", seconds=0.01, ledger=ledger)
+            metrics.count(Served("PATCH", "/p", 200, None, is_replay=False, seconds=0.01, ledger=ledger))
         metrics.count_begun()
         number += between
 
@@ -56,7 +56,7 @@ def test_each_request_is_counted_once_however_many_come_between_two_looks() -> N
         assert sum_of(seen, "playlists_dynamodb_call_duration_seconds_count", operation="GetItem") == number
         assert sum_of(seen, "playlists_dynamodb_capacity_units_total") == 1.5 * number
         assert sum_of(seen, "playlists_http_requests_in_flight") == 1
-        metrics.count(method="GET", route="/metrics", status="200", seconds=0.01, ledger=Ledger())
+        metrics.count(Served("GET", "/metrics", 200, None, is_replay=False, seconds=0.01, ledger=Ledger()))
 
 
 def test_durations_are_counted_at_the_bounds_that_they_do_not_exceed() -> None:
@@ -64,7 +64,7 @@ def test_durations_are_counted_at_the_bounds_that_they_do_not_exceed() -> None:
     for seconds in durations:
         metrics.count_begun()
         ledger = Ledger(calls=[Call("GetItem", "ok", seconds, 0.5)])
-        metrics.count(method="GET", route="/p", status="200", seconds=seconds, ledger=ledger)
+        metrics.count(Served("GET", "/p", 200, None, is_replay=False, seconds=seconds, ledger=ledger))
 
     families = text_string_to_metric_families(metrics.exposition().decode())
     samples = [sample for family in families for sample in family.samples]

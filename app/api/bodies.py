@@ -24,7 +24,8 @@ NESTING_LIMIT = 100
 # Brackets outside of strings: a whole string is one match, an unfinished one too, so that no character is read twice.
 _NESTING_MARK = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
-# Where a request's scope has its whole content, if that was there before it was asked for.
+# Where a request's scope has what is left to receive of its content, once all of that has come: most often before
+# anybody asks, and then nobody has to wait.
 CONTENT = "playlists.content"
 
 Body = TypeVar("Body", bound=BaseModel)

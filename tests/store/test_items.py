@@ -223,7 +223,9 @@ def test_elements_that_are_no_strings_are_left_out_of_strings(elements: list[Any
         assert Strings(value) == strings
         assert json.loads(bytes(Strings(value).as_json())) == strings
         assert decoded(string_list(Strings(value))) == {"L": [{"S": string} for string in strings]}
-        assert decoded(with_first(value, "A/1", most=3)) == {"L": [{"S": string} for string in ["A/1", *strings][:3]]}
+        assert decoded(with_first(value, string("A/1"), most=3)) == {
+            "L": [{"S": string} for string in ["A/1", *strings][:3]]
+        }
 
 
 @given(st.lists(_VALUES) | st.lists(st.fixed_dictionaries({"S": _STRINGS})), _STRINGS, st.integers(2, 5))
@@ -234,10 +236,10 @@ def test_string_is_put_before_those_of_a_list_and_the_last_are_cut_off(
 ) -> None:
     strings = [element["S"] for element in elements if "S" in element]
 
-    assert decoded(with_first(encoded({"L": elements}), first, most=most)) == {
+    assert decoded(with_first(encoded({"L": elements}), string(first), most=most)) == {
         "L": [{"S": string} for string in [first, *strings][:most]]
     }
-    assert decoded(with_first(None, first, most=most)) == {"L": [{"S": first}]}
+    assert decoded(with_first(None, string(first), most=most)) == {"L": [{"S": first}]}
 
 
 @given(_VALUES)
@@ -249,3 +251,18 @@ def test_value_is_the_same_after_its_way_through_json(value: Any) -> None:
 @given(st.dictionaries(_STRINGS, _VALUES))
 def test_no_item_takes_more_than_its_bound(item: dict[str, Any]) -> None:
     assert item_size(encoded_item(item)) <= item_size_bound(encoded_item(item))
+
+
+@pytest.mark.parametrize("padding", ["", "x" * ITEM_SIZE_LIMIT])
+@given(st.none() | st.lists(_VALUES) | st.lists(st.fixed_dictionaries({"S": _STRINGS})), _STRINGS)
+def test_state_after_a_write_is_the_one_that_is_read_back(padding: str, window: Any, playlist_name: str) -> None:
+    recent_writes = None if window is None else {"L": window}
+    stored = StoredPlaylist.from_item(an_item(recent_writes=recent_writes, padding={"S": padding}))
+
+    followed = stored.followed_by(stored.playlist.renamed(playlist_name), **WRITE)
+    read_back = StoredPlaylist.from_item(followed.item)
+
+    assert followed.playlist == read_back.playlist
+    assert followed.still_current() == read_back.still_current()
+    assert followed.is_state_of(read_back)
+    assert not followed.is_state_of(stored)
