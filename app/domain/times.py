@@ -6,7 +6,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=1)
 def date_and_time(second: int) -> str:
-    """A whole second since 1970 as `2026-01-31T23:59:59`, for a fraction and `Z` to follow.
+    """A whole second since 1970 as `2026-01-31T23:59:59`, for a fraction and the offset to follow.
 
     Many times in a row are of one second.
     """
