@@ -136,6 +136,9 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self.flow.resume_reading()
         self._idle_since = self.loop.time()
+        # Clients are many that keep a connection open, and what they sent on it may be large.
+        self.cycle.scope.pop(CONTENT, None)  # type: ignore[misc]
+        self.cycle.body = bytearray()
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():

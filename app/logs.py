@@ -74,7 +74,8 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
 
     def __init__(self, stream: Any = None) -> None:
         super().__init__(stream)
-        # Records may come from other threads, and take what was told before them with them.
+        # Appended to without the lock: by the event loop's thread alone, and what is left has a timer to come. Records
+        # come from any thread, and take what was told before them with them.
         self._told: deque[tuple[Description, float]] = deque()
 
     def tell(self, describe: Description) -> None:
@@ -100,8 +101,11 @@ class JsonLines(logging.StreamHandler):  # type: ignore[type-arg]
             return
         try:
             with self.lock or nullcontext():
-                told = [self._told.popleft() for _ in range(len(self._told))]
-                self.stream.write(_as_json_lines([describe(_in_utc(at)) for describe, at in told]))
+                lines: list[Line] = []
+                while self._told:
+                    describe, at = self._told.popleft()
+                    lines.append(describe(_in_utc(at)))
+                self.stream.write(_as_json_lines(lines))
                 self.stream.flush()
         except Exception:
             # As `emit` does: who has no place to log to serves all the same.

@@ -32,7 +32,10 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 async def read_content(request: Request) -> bytes:
-    """The request's content as it was sent, up to the limits of size and time."""
+    """The request's content as it was sent, up to the limits of size and time.
+
+    One that has come whole is served, even if its client has gone since.
+    """
     declared = field_value(request.scope, b"content-length").lstrip("0")
     # Python refuses to convert thousands of digits.
     if len(declared) > len(str(BODY_LIMIT)) or int(declared or 0) > BODY_LIMIT:

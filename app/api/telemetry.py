@@ -110,7 +110,7 @@ class Telemetry:
 
     @cached_property
     def _lines(self) -> JsonLines | None:
-        # Looked for at the first request: the log is set up by then.
+        # Looked for once, at the first request: the log is set up by then, and handlers that come later are not told.
         return json_lines(_log)
 
 

@@ -177,10 +177,7 @@ def with_first(value: AttributeValue | None, first: AttributeValue, *, most: int
     if not are_strings:
         return string_list((_string_in(first).S, *strings_of(value))[:most])
     if separators + 2 > most:
-        end = len(text)
-        for _ in range(separators + 2 - most):
-            end = text.rindex(_LIST_SEPARATOR, 0, end)
-        text = text[:end] + _LIST_TAIL
+        text = text.rsplit(_LIST_SEPARATOR, separators + 2 - most)[0] + _LIST_TAIL
     return msgspec.Raw(b"%b%b,%b" % (_LIST_OPENING, first, text[len(_LIST_OPENING) :]))
 
 
