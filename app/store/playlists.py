@@ -7,8 +7,7 @@ from, and a change that lost to another writer's is told, and made anew only whe
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
 from weakref import WeakValueDictionary
 
@@ -44,6 +43,7 @@ from app.store.items import (
 from app.store.ledger import ledger
 from app.store.plays import PlayCounters
 from app.store.table import OWNER_INDEX
+from app.store.time_limits import TimeLimit, Timer
 from app.store.values import Item
 from app.store.writes import ConditionalWrites, WriteLost, Written
 
@@ -105,6 +105,7 @@ class PlaylistRepository:
         self._counters = PlayCounters(table, attempts)
         # Of the playlists that are appended to just now.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._timer = Timer()
 
     async def get(self, playlist_token: str) -> Playlist:
         """The current state, strongly consistent. Raises PlaylistNotFound."""
@@ -174,8 +175,11 @@ class PlaylistRepository:
         deadline = self._writing_deadline()
         if not commutes or preconditions.are_any:
             return await self._update(playlist_token, edit, deadline)
-        async with self._turn(playlist_token, deadline):
+        turn = await self._turn_to_append(playlist_token, deadline)
+        try:
             return await self._update(playlist_token, edit, deadline, commutes=True)
+        finally:
+            turn.release()
 
     async def put(
         self,
@@ -222,23 +226,19 @@ class PlaylistRepository:
             self._bases.forget(playlist_token)
         await self._counters.remove_left_behind(playlist_token, deadline)
 
-    @asynccontextmanager
-    async def _turn(self, playlist_token: str, deadline: Deadline) -> AsyncIterator[None]:
-        """Let the appends of this process to one playlist in one after the other.
+    async def _turn_to_append(self, playlist_token: str, deadline: Deadline) -> asyncio.Lock:
+        """Wait for the appends of this process to the playlist that came before; the caller releases what is returned.
 
         They would only come in each other's way: a condition that fails costs write units and a
         back-off. Other processes are not waited for. Raises StorageUnavailable if it gets too late.
         """
         turn = self._turns.setdefault(playlist_token, asyncio.Lock())
         try:
-            async with asyncio.timeout_at(deadline.work):
+            with TimeLimit(deadline.work, self._timer):
                 await turn.acquire()
         except TimeoutError as error:
             raise StorageUnavailable("appends before this one took all its time", passing=False) from error
-        try:
-            yield
-        finally:
-            turn.release()
+        return turn
 
     def _writing_deadline(self) -> Deadline:
         self._table.check_accepts_writes()
