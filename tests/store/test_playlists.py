@@ -1,7 +1,8 @@
 """The repository on a real engine. Races are forced in the change function, which runs between read and write."""
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,15 +16,23 @@ from app.domain.errors import (
     PlaylistNotFound,
     PlaylistTooLarge,
     PreconditionFailed,
+    StorageUnavailable,
     UnwritableItem,
     VersionConflict,
 )
+from app.domain.patch import TrackInsertion
 from app.domain.playlist import Playlist, PlaylistContent
 from app.domain.preconditions import EntityTags, Preconditions
-from app.store.items import ITEM_SIZE_LIMIT
+from app.settings import load_settings
+from app.store.attempts import Attempts, Deadline
+from app.store.dynamodb import DynamoDBTable
+from app.store.items import ITEM_SIZE_LIMIT, Condition
 from app.store.playlists import PlaylistRepository
-from app.store.values import encoded_item, item_size
+from app.store.values import Item, encoded_item, item_size
 from tests.writers import ME, OtherProgram
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.client import DynamoDBClient
 
 MINE = PlaylistContent("Mine", ("A/1", "A/2"))
 
@@ -68,6 +77,36 @@ async def test_create_refuses_a_token_that_is_taken(playlists: PlaylistRepositor
 async def test_create_refuses_a_token_that_nobody_may_choose(playlists: PlaylistRepository) -> None:
     with pytest.raises(InvalidPlaylistToken):
         await playlists.create("a b", MINE, caller=ME)
+
+
+async def test_append_whose_turn_does_not_come_in_time_writes_nothing_and_keeps_no_turn(
+    client: "DynamoDBClient", table_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, attempts = DynamoDBTable(client, table_name), Attempts(load_settings())
+    playlists, put_item, may_write = PlaylistRepository(table, attempts), table.put_item, asyncio.Event()
+    await playlists.create("p1", MINE, caller=ME)
+
+    async def put_later(item: Item, condition: Condition) -> None:
+        await may_write.wait()
+        await put_item(item, condition)
+
+    async def append(track_token: str, *, seconds: float) -> None:
+        now = asyncio.get_running_loop().time()
+        monkeypatch.setattr(attempts, "deadline", lambda: Deadline(now + seconds, now + seconds))
+        await playlists.update("p1", TrackInsertion(track_tokens=(track_token,)).apply, caller=ME, commutes=True)
+
+    monkeypatch.setattr(table, "put_item", put_later)
+    first = asyncio.create_task(append("B/1", seconds=60))
+    await asyncio.sleep(0)
+    with pytest.raises(StorageUnavailable) as late:
+        async with asyncio.timeout(30):
+            await append("B/2", seconds=0.2)
+    may_write.set()
+    await first
+    await append("B/3", seconds=60)
+
+    assert "appends before this one" in str(late.value.cause)
+    assert (await playlists.get("p1")).track_tokens == ("A/1", "A/2", "B/1", "B/3")
 
 
 async def test_get_raises_playlist_not_found(playlists: PlaylistRepository) -> None:
