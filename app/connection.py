@@ -3,7 +3,7 @@
 import asyncio
 import math
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from app.api.request_id import HEADER as REQUEST_ID_HEADER
 from app.drain import Drain
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -122,11 +123,6 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
         self._waiting_since = math.inf
-        drain: Drain | None = self.app_state.get("drain")
-        # Answered before it was asked for its body, a client that expects a 100 may send it or not (RFC 9110
-        # section 10.1.1): no further request could be told from it.
-        if self._is_last or self.expect_100_continue or (drain is not None and drain.has_begun):
-            self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         if self.pipeline or self.transport.is_closing():
@@ -169,7 +165,30 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGIApp") -> None:  # type: ignore[override]
-        super()._start_asgi_task(cycle, partial(self._serve, app))
+        drain: Drain | None = self.app_state.get("drain")
+        # Answered before it was asked for its body, a client that expects a 100 may send it or not (RFC 9110
+        # section 10.1.1): no further request could be told from it.
+        if self._is_last or cycle.waiting_for_100_continue or (drain is not None and drain.has_begun):
+            cycle.keep_alive = False
+        if not self._has_refused(cycle):
+            super()._start_asgi_task(cycle, partial(self._serve, app))
+
+    def _has_refused(self, cycle: RequestResponseCycle) -> bool:
+        """Answer a request that the service refuses at once, unless there is more to it than to write the answer.
+
+        A client that does not read is given no more than one answer of this kind.
+        """
+        refuse: Callable[[Scope], Response | None] | None = self.app_state.get("refuse_at_once")
+        if refuse is None or not cycle.keep_alive or self.flow.write_paused or self._answers.is_holding:
+            return False
+        response = refuse(cycle.scope)  # type: ignore[arg-type]
+        if response is None:
+            return False
+        content = b"" if cycle.scope["method"] == "HEAD" else bytes(response.body)
+        self.transport.write(self._message(response.status_code, response.raw_headers, content))
+        cycle.response_started = cycle.response_complete = True
+        self.on_response_complete()
+        return True
 
     def _serve(self, app: "ASGIApp", scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
         return app(scope, partial(self._receive, scope, receive), send)
@@ -196,15 +215,17 @@ class Connection(HttpToolsProtocol):
         identifier = secrets.token_hex(16)
         content = problem_content(refusal.code, refusal.detail, instance="", request_id=identifier)
         headers = [
-            *self.server_state.default_headers,
             (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", b"%d" % len(content)),
             (REQUEST_ID_HEADER.lower().encode(), identifier.encode()),
             (b"connection", b"close"),
         ]
-        status = PROBLEM_TYPES[refusal.code].status
         self.logger.info("request %s refused: %s", identifier, refusal.detail)
-        return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in headers), b"\r\n", content])
+        return self._message(PROBLEM_TYPES[refusal.code].status, headers, content)
+
+    def _message(self, status: int, headers: Iterable[tuple[bytes, bytes]], content: bytes) -> bytes:
+        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]
+        return b"".join([STATUS_LINE[status], *lines, b"\r\n", content])
 
     def _head_too_large(self) -> "_Refusal":
         detail = f"Request line and headers have at most {self.head_limit:,} bytes and {self.header_limit} headers."
@@ -240,6 +261,10 @@ class _OneWrite:
         self._transport = transport
         self._loop = loop
         self._held: list[bytes] = []
+
+    @property
+    def is_holding(self) -> bool:
+        return bool(self._held)
 
     def write(self, data: bytes) -> None:
         if not data:

@@ -1,10 +1,13 @@
 """The application and what it holds for its life: the only place where the parts are joined."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import TypedDict
+
+from starlette.responses import Response
+from starlette.types import Scope
 
 from app import tracing
 from app.api import listing, operations, playlists, plays, tracks
@@ -45,6 +48,7 @@ class State(TypedDict):
     body_timer: Timer
     readiness: Readiness
     drain: Drain
+    refuse_at_once: Callable[[Scope], Response | None]
 
 
 def create_app(settings: Settings, *, drain: Drain | None = None) -> Service:
@@ -55,7 +59,7 @@ def create_app(settings: Settings, *, drain: Drain | None = None) -> Service:
     metrics = Metrics()
 
     @asynccontextmanager
-    async def lifespan(_: Service) -> AsyncIterator[State]:
+    async def lifespan(app: Service) -> AsyncIterator[State]:
         pattern = settings.track_token_pattern
         with tracing.of_calls():
             async with (
@@ -76,6 +80,7 @@ def create_app(settings: Settings, *, drain: Drain | None = None) -> Service:
                     body_timer=Timer(),
                     readiness=Readiness(table, checks=readiness_checks(access_tokens)),
                     drain=drain or Drain(),
+                    refuse_at_once=app.refuse_at_once,
                 )
 
     app = Service(

@@ -126,7 +126,7 @@ def problem_content(code: str, detail: str, *, instance: str, request_id: str, *
 def add_problem_handlers(app: FastAPI) -> None:
     """Make every error of the app, the framework's own among them, problem details."""
     app.add_exception_handler(PlaylistError, _playlist_error)
-    app.add_exception_handler(RequestRefused, request_refused)
+    app.add_exception_handler(RequestRefused, _request_refused)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _framework_error)
 
@@ -173,10 +173,14 @@ def _conflict_members(conflict: Conflict) -> dict[str, Any]:
     return members
 
 
-async def request_refused(request: Request, error: Exception) -> Response:
-    """The answer to a RequestRefused."""
+def refusal(request: Request, refused: RequestRefused) -> Response:
+    """The answer to a request that is refused."""
+    return problem(request, refused.code, str(refused), headers=refused.headers, **refused.members)
+
+
+async def _request_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestRefused)
-    return problem(request, error.code, str(error), headers=error.headers, **error.members)
+    return refusal(request, error)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
