@@ -24,13 +24,9 @@ class Places:
         """Whether the request is served whatever the load is."""
         return scope["path"] in ASKED_BY_MACHINES
 
-    @property
-    def are_left(self) -> bool:
-        return self._taken < self._limit
-
     def take(self) -> bool:
         """Take a place, or say that there is none."""
-        if not self.are_left:
+        if self._taken >= self._limit:
             return False
         self._taken += 1
         return True

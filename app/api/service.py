@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _REPLAYED = (b"idempotency-replayed", b"true")
+# In the state of a request's scope.
+_HAS_PLACE = "has_place"
 
 
 class Service(FastAPI):
@@ -52,11 +54,15 @@ class Service(FastAPI):
         await self.middleware_stack(scope, receive, send)
 
     def refuse_at_once(self, scope: "Scope") -> Response | None:
-        """The answer to a request that there is no place for, told and counted; None if the service has to be called.
+        """The answer to a request that there is no place for, told and counted; None if the service is to be called.
 
-        Who asks before it calls saves half of what a refusal takes: under overload, the rest is there to serve with.
+        It has its place then, so it has to be called. Who asks first saves half of what a refusal takes: under overload,
+        that is left to serve with.
         """
-        if self._is_traced or self._places.are_left or self._places.needs_none(scope):
+        if self._is_traced or self._places.needs_none(scope):
+            return None
+        if self._places.take():
+            scope["state"][_HAS_PLACE] = True
             return None
         began = time.perf_counter()
         id_line = give_request_id(scope)
@@ -98,13 +104,13 @@ class RequestMiddleware:
             await send(message)
 
         places = self._places
-        has_place = False
+        has_place = scope["state"].get(_HAS_PLACE, False)
         with opened_ledger() as ledger:
             self._telemetry.begin()
             try:
                 if places.needs_none(scope):
                     await self._app(scope, receive, send_and_note)
-                elif has_place := places.take():
+                elif has_place or (has_place := places.take()):
                     await self._app(scope, places.receiving(receive), send_and_note)
                 else:
                     response = refusal(Request(scope), overloaded())
