@@ -56,8 +56,8 @@ class Service(FastAPI):
     def refuse_at_once(self, scope: "Scope") -> Response | None:
         """The answer to a request that there is no place for, told and counted; None if the service is to be called.
 
-        It has its place then, so it has to be called. Who asks first saves half of what a refusal takes: under overload,
-        that is left to serve with.
+        It has its place then, so it has to be called. Who asks first saves a third of what a refusal takes, and has
+        that to serve with under overload.
         """
         if self._is_traced or self._places.needs_none(scope):
             return None

@@ -1,13 +1,16 @@
 """Too many requests at once, and bodies that do not come."""
 
 import asyncio
+import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx2
 import pytest
 
+from app.connection import Connection
 from app.domain.errors import PlaylistNotFound
 from app.main import create_app
 from app.settings import Settings, load_settings
@@ -15,6 +18,7 @@ from app.store.playlists import PlaylistRepository
 from tests.api.test_playlists import MINE, code_of
 from tests.conftest import Interruptions
 from tests.test_connection import Served, serving, status_of
+from tests.test_metrics import sum_of
 
 LIMIT = 3
 
@@ -151,3 +155,99 @@ class TestBodies:
         assert status_of(answer) == 408
         assert b'"code":"request-timeout"' in answer
         assert b"connection: close" in answer
+
+
+class TestAtOnce:
+    """Over sockets, where a request is refused before the service is called for it."""
+
+    @pytest.fixture
+    async def full(self, table_name: str) -> AsyncIterator[Served]:
+        # A setting has to be 1 at least.
+        settings = load_settings(table_name=table_name).model_copy(update={"max_requests_in_flight": 0})
+        async with serving(create_app(settings)) as served:
+            yield served
+
+    async def test_refusal_is_a_problem_that_is_counted_and_told(
+        self, full: Served, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.INFO, logger="app.access"):
+            get, head, metrics = await full.answers(
+                b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\nX-Request-ID: r1\r\n\r\n",
+                b"HEAD /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n",
+                b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+            )
+
+        for answer in (get, head):
+            assert status_of(answer) == 503
+            assert b"retry-after: 1\r\n" in answer
+            assert b"content-type: application/problem+json\r\n" in answer
+            assert b"connection:" not in answer
+        assert b"x-request-id: r1\r\n" in get
+        told = json.loads(get.partition(b"\r\n\r\n")[2])
+        assert (told["code"], told["instance"], told["request_id"]) == ("overloaded", "/playlists/p1", "r1")
+        assert head.endswith(b"\r\n\r\n")
+        lines: list[Any] = [record for record in caplog.records if record.name == "app.access"]
+        assert [(line.method, line.status, line.problem) for line in lines] == [
+            ("GET", 503, "overloaded"),
+            ("HEAD", 503, "overloaded"),
+        ]
+        exposition = metrics.partition(b"\r\n\r\n")[2].decode()
+        assert sum_of(exposition, "playlists_problems_total", code="overloaded") == 2
+        assert sum_of(exposition, "playlists_http_requests_total", status="503") == 2
+        assert sum_of(exposition, "playlists_http_requests_in_flight") == 1
+
+    async def test_requests_of_a_pipeline_are_refused_in_their_order(self, full: Served) -> None:
+        request = "GET {} HTTP/1.1\r\nHost: x\r\nX-Request-ID: r{}\r\n\r\n"
+        paths = ["/livez", "/playlists/p1"] * 10
+
+        answers = await full.answers("".join(map(request.format, paths, range(len(paths)))).encode())
+
+        assert [status_of(answer) for answer in answers] == [200, 503] * 10
+        identifiers = [answer.partition(b"x-request-id: ")[2].partition(b"\r\n")[0] for answer in answers]
+        assert identifiers == [b"r%d" % number for number in range(len(paths))]
+
+    async def test_client_that_expects_to_be_asked_for_its_body_is_refused_and_its_connection_closed(
+        self, full: Served
+    ) -> None:
+        head = b"PUT /playlists/p1 HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+
+        [answer] = await full.answers(head, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        assert status_of(answer) == 503
+        assert b"connection: close\r\n" in answer
+
+    async def test_client_that_reads_nothing_is_not_answered_without_end(
+        self, full: Served, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sent, message = 0, Connection._message
+
+        def counted(self: Connection, *arguments: Any) -> bytes:
+            nonlocal sent
+            answer = message(self, *arguments)
+            sent += len(answer)
+            return answer
+
+        monkeypatch.setattr(Connection, "_message", counted)
+        _, writer = await full.open()
+        requests = b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(2):
+                for _ in range(500):
+                    writer.write(requests)
+                    await writer.drain()
+        writer.transport.abort()
+
+        assert sent < 2**20
+
+    async def test_place_is_given_back_however_a_request_ends(self, table_name: str) -> None:
+        get = b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n"
+        async with serving(create_app(load_settings(table_name=table_name, max_requests_in_flight=1))) as served:
+            for sent in (get, get.replace(b"GET", b"OPTIONS"), b"PUT" + get[3:-2] + b"Content-Length: 2\r\n\r\n{]"):
+                assert status_of((await served.answers(sent))[0]) in (404, 405, 415)
+            for _ in range(20):
+                _, writer = await served.open(get)
+                await asyncio.sleep(0.001)
+                writer.transport.abort()
+            await asyncio.sleep(0.3)
+
+            assert [status_of(answer) for answer in await served.answers(get, get)] == [404, 404]
