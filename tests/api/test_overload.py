@@ -196,6 +196,11 @@ class TestAtOnce:
         assert sum_of(exposition, "playlists_http_requests_total", status="503") == 2
         assert sum_of(exposition, "playlists_http_requests_in_flight") == 1
 
+    async def test_connection_that_rests_after_a_refusal_is_closed(self, full: Served) -> None:
+        [answer] = await full.answers(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        assert status_of(answer) == 503
+
     async def test_requests_of_a_pipeline_are_refused_in_their_order(self, full: Served) -> None:
         request = "GET {} HTTP/1.1\r\nHost: x\r\nX-Request-ID: r{}\r\n\r\n"
         paths = ["/livez", "/playlists/p1"] * 10
