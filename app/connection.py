@@ -89,12 +89,13 @@ class Connection(HttpToolsProtocol):
             self._refuse(self._head_too_large())
         elif self._in_body and self._received > self.message_limit:
             self._refuse(_Refusal("malformed-request", f"The request is over {self.message_limit:,} bytes."))
-        elif not self._is_serving and self._waiting_since == math.inf:
+        elif not self._is_serving and self._waiting_since == self._idle_since == math.inf:
             self._waiting_since = self.loop.time()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
+        self._idle_since = math.inf
         self._received = 0  # What came with the first byte is not counted: most of it may be the request before.
 
     def on_header(self, name: bytes, value: bytes) -> None:

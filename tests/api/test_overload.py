@@ -17,7 +17,7 @@ from app.settings import Settings, load_settings
 from app.store.playlists import PlaylistRepository
 from tests.api.test_playlists import MINE, code_of
 from tests.conftest import Interruptions
-from tests.test_connection import Served, serving, status_of
+from tests.test_connection import Impatient, Served, serving, status_of
 from tests.test_metrics import sum_of
 
 LIMIT = 3
@@ -196,10 +196,23 @@ class TestAtOnce:
         assert sum_of(exposition, "playlists_http_requests_total", status="503") == 2
         assert sum_of(exposition, "playlists_http_requests_in_flight") == 1
 
-    async def test_connection_that_rests_after_a_refusal_is_closed(self, full: Served) -> None:
-        [answer] = await full.answers(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    async def test_connection_may_rest_after_a_refusal_as_long_as_after_any_answer(self, full: Served) -> None:
+        get = b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n"
+        reader, writer = await full.open(get)
+        first = await reader.readuntil(b"}")
+        await asyncio.sleep(2 * Impatient.head_seconds)
+        writer.write(get)
+        second = await reader.readuntil(b"}")
+        async with asyncio.timeout(10):
+            rest = await reader.read()
+        writer.close()
 
-        assert status_of(answer) == 503
+        assert [status_of(first), status_of(second), rest] == [503, 503, b""]
+
+    async def test_head_that_begins_right_after_a_refused_request_has_to_end_in_time(self, full: Served) -> None:
+        refused, late = await full.answers(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHo")
+
+        assert [status_of(refused), status_of(late)] == [503, 408]
 
     async def test_requests_of_a_pipeline_are_refused_in_their_order(self, full: Served) -> None:
         request = "GET {} HTTP/1.1\r\nHost: x\r\nX-Request-ID: r{}\r\n\r\n"
