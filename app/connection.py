@@ -124,6 +124,8 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
         self._waiting_since = math.inf
+        if self._closes_after(self.cycle):
+            self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         if self.pipeline or self.transport.is_closing():
@@ -165,29 +167,40 @@ class Connection(HttpToolsProtocol):
         if not self._is_serving and not self._in_head:
             self.transport.close()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGIApp") -> None:  # type: ignore[override]
+    def _closes_after(self, cycle: RequestResponseCycle) -> bool:
         drain: Drain | None = self.app_state.get("drain")
         # Answered before it was asked for its body, a client that expects a 100 may send it or not (RFC 9110
         # section 10.1.1): no further request could be told from it.
-        if self._is_last or cycle.waiting_for_100_continue or (drain is not None and drain.has_begun):
-            cycle.keep_alive = False
-        if not self._has_refused(cycle):
+        return self._is_last or cycle.waiting_for_100_continue or (drain is not None and drain.has_begun)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGIApp") -> None:  # type: ignore[override]
+        if not self._refuse_at_once(cycle):
             super()._start_asgi_task(cycle, partial(self._serve, app))
 
-    def _has_refused(self, cycle: RequestResponseCycle) -> bool:
-        """Answer a request that the service refuses at once, unless there is more to it than to write the answer.
+    def _refuse_at_once(self, cycle: RequestResponseCycle) -> bool:
+        """Answer a request that the service refuses before it is called, or say that it has to be.
 
-        A client that does not read is given no more than one answer of this kind.
+        So it has where there is more to it than to write the answer; and for a client that does not read what it gets,
+        or sends several requests at once, which would be answered without end.
         """
         refuse: Callable[[Scope], Response | None] | None = self.app_state.get("refuse_at_once")
-        if refuse is None or not cycle.keep_alive or self.flow.write_paused or self._answers.is_holding:
+        if refuse is None or self.flow.write_paused or self._answers.is_holding:
             return False
-        response = refuse(cycle.scope)  # type: ignore[arg-type]
+        if not cycle.keep_alive or self._closes_after(cycle):
+            return False
+        try:
+            response = refuse(cycle.scope)  # type: ignore[arg-type]
+        except Exception:
+            self.logger.exception("A refusal has failed")
+            self.transport.close()
+            return True
         if response is None:
             return False
         content = b"" if cycle.scope["method"] == "HEAD" else bytes(response.body)
         self.transport.write(self._message(response.status_code, response.raw_headers, content))
         cycle.response_started = cycle.response_complete = True
+        # As uvicorn lets go of it: cycle and connection would keep each other.
+        cycle.on_response = lambda: None
         self.on_response_complete()
         return True
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Places:
-    """At most `limit` requests have a place at once.
+    """At most `limit` requests have a place at once, from when their head has been read.
 
     A request does not count while it waits for bytes of its client, or slow clients could take all
     places; if there is no place left when its body is there, it is refused then.

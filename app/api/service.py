@@ -56,8 +56,8 @@ class Service(FastAPI):
     def refuse_at_once(self, scope: "Scope") -> Response | None:
         """The answer to a request that there is no place for, told and counted; None if the service is to be called.
 
-        It has its place then, so it has to be called. Who asks first saves a third of what a refusal takes, and has
-        that to serve with under overload.
+        A request that needs a place has it then, so the service has to be called. Who asks first saves much of what a
+        refusal takes, and has that to serve with under overload.
         """
         if self._is_traced or self._places.needs_none(scope):
             return None
@@ -66,16 +66,16 @@ class Service(FastAPI):
             return None
         began = time.perf_counter()
         id_line = give_request_id(scope)
-        self._request_telemetry.begin()
         response = refusal(Request(scope), overloaded())
         response.raw_headers.append(id_line)
+        self._request_telemetry.begin()
         seconds = time.perf_counter() - began
         self._request_telemetry.end(scope, response.status_code, is_replay=False, seconds=seconds, ledger=Ledger())
         return response
 
 
 class RequestMiddleware:
-    """Every request gets an id, and a place or a refusal; it is served, counted and told.
+    """Every request gets an id, and a place or a refusal if it comes without a place; it is served, counted, told.
 
     An error that nobody has answered is answered here, and raised again for the server to log.
     """
@@ -106,8 +106,8 @@ class RequestMiddleware:
         places = self._places
         has_place = scope["state"].get(_HAS_PLACE, False)
         with opened_ledger() as ledger:
-            self._telemetry.begin()
             try:
+                self._telemetry.begin()
                 if places.needs_none(scope):
                     await self._app(scope, receive, send_and_note)
                 elif has_place or (has_place := places.take()):

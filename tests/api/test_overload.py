@@ -1,19 +1,25 @@
 """Too many requests at once, and bodies that do not come."""
 
 import asyncio
-import contextlib
+import gc
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx2
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from app.api.service import Service
+from app.api.telemetry import Telemetry
 from app.connection import Connection
 from app.domain.errors import PlaylistNotFound
+from app.drain import Drain
 from app.main import create_app
 from app.settings import Settings, load_settings
+from app.store.dynamodb import DynamoDBTable
 from app.store.playlists import PlaylistRepository
 from tests.api.test_playlists import MINE, code_of
 from tests.conftest import Interruptions
@@ -168,8 +174,16 @@ class TestAtOnce:
             yield served
 
     async def test_refusal_is_a_problem_that_is_counted_and_told(
-        self, full: Served, caplog: pytest.LogCaptureFixture
+        self, full: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        called: list[str] = []
+        call = Service.__call__
+
+        async def noted(self: Service, scope: Any, *channels: Any) -> None:
+            called.append(scope["path"])
+            await call(self, scope, *channels)
+
+        monkeypatch.setattr(Service, "__call__", noted)
         with caplog.at_level(logging.INFO, logger="app.access"):
             get, head, metrics = await full.answers(
                 b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\nX-Request-ID: r1\r\n\r\n",
@@ -177,6 +191,7 @@ class TestAtOnce:
                 b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
             )
 
+        assert called == ["/metrics"]
         for answer in (get, head):
             assert status_of(answer) == 503
             assert b"retry-after: 1\r\n" in answer
@@ -216,13 +231,19 @@ class TestAtOnce:
 
     async def test_requests_of_a_pipeline_are_refused_in_their_order(self, full: Served) -> None:
         request = "GET {} HTTP/1.1\r\nHost: x\r\nX-Request-ID: r{}\r\n\r\n"
-        paths = ["/livez", "/playlists/p1"] * 10
+        paths = ["/playlists/p1", "/livez"] * 10
 
         answers = await full.answers("".join(map(request.format, paths, range(len(paths)))).encode())
 
-        assert [status_of(answer) for answer in answers] == [200, 503] * 10
+        assert [status_of(answer) for answer in answers] == [503, 200] * 10
         identifiers = [answer.partition(b"x-request-id: ")[2].partition(b"\r\n")[0] for answer in answers]
         assert identifiers == [b"r%d" % number for number in range(len(paths))]
+
+    async def test_pipeline_without_an_end_is_cut_off_as_where_its_requests_are_served(self, full: Served) -> None:
+        answers = await full.answers(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000)
+
+        assert {status_of(answer) for answer in answers} == {503}
+        assert Connection.pipeline_limit <= len(answers) <= Connection.pipeline_limit + 2
 
     async def test_client_that_expects_to_be_asked_for_its_body_is_refused_and_its_connection_closed(
         self, full: Served
@@ -246,26 +267,82 @@ class TestAtOnce:
             return answer
 
         monkeypatch.setattr(Connection, "_message", counted)
-        _, writer = await full.open()
-        requests = b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(2):
-                for _ in range(500):
-                    writer.write(requests)
-                    await writer.drain()
-        writer.transport.abort()
+        monkeypatch.setattr(Impatient, "unread_seconds", 30.0)
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.setblocking(False)
+        loop, request = asyncio.get_running_loop(), b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n"
+        await loop.sock_connect(client, full.address)
+        answered = -1
+        while answered < sent < 2**24:
+            answered = sent
+            await loop.sock_sendall(client, request)
+            for _ in range(1_000):
+                if sent > answered:
+                    break
+                await asyncio.sleep(0)
+        client.close()
 
-        assert sent < 2**20
+        # What the kernel has room for, and 64 KiB.
+        assert 2**16 < sent < 2**23
+
+    async def test_refusal_leaves_nothing_to_the_garbage_collector(self, full: Served) -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            reader, writer = await full.open(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = await reader.readuntil(b"}")
+            writer.close()
+            while full.server.server_state.connections:  # noqa: ASYNC110 (uvicorn has no event for it)
+                await asyncio.sleep(0.01)
+            alive = [living for living in gc.get_objects() if isinstance(living, RequestResponseCycle)]
+        finally:
+            gc.enable()
+
+        assert status_of(answer) == 503
+        assert alive == []
+
+    async def test_refusal_that_fails_ends_the_connection_and_is_logged(
+        self, full: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(Telemetry, "end", fail)
+        answers = await full.answers(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        assert answers == []
+        assert "ZeroDivisionError" in caplog.text
+
+    async def test_pipeline_is_served_to_its_end_where_the_drain_begins_in_it(
+        self, table_name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drain = Drain()
+        get = DynamoDBTable.get_item
+
+        async def get_and_drain(self: DynamoDBTable, *key: str) -> Any:
+            await asyncio.sleep(0.05)
+            drain.begin()
+            return await get(self, *key)
+
+        monkeypatch.setattr(DynamoDBTable, "get_item", get_and_drain)
+        async with serving(create_app(load_settings(table_name=table_name), drain=drain)) as served:
+            answers = await served.answers(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+
+        assert [status_of(answer) for answer in answers] == [404, 404, 404]
 
     async def test_place_is_given_back_however_a_request_ends(self, table_name: str) -> None:
         get = b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n"
+        put = b"PUT" + get[3:-2] + b"Content-Length: 2\r\n\r\n{]"
         async with serving(create_app(load_settings(table_name=table_name, max_requests_in_flight=1))) as served:
-            for sent in (get, get.replace(b"GET", b"OPTIONS"), b"PUT" + get[3:-2] + b"Content-Length: 2\r\n\r\n{]"):
-                assert status_of((await served.answers(sent))[0]) in (404, 405, 415)
+            ended = [await served.answers(sent) for sent in (get, get.replace(b"GET", b"OPTIONS"), put)]
+            assert [[status_of(answer) for answer in answers] for answers in ended] == [[404], [405], [415]]
             for _ in range(20):
                 _, writer = await served.open(get)
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
                 writer.transport.abort()
-            await asyncio.sleep(0.3)
 
-            assert [status_of(answer) for answer in await served.answers(get, get)] == [404, 404]
+            async with asyncio.timeout(10):
+                while status_of((await served.answers(get))[0]) != 404:
+                    pass

@@ -75,7 +75,7 @@ async def endpoint(
     return PlainTextResponse(told, 202, headers={"X-Length": str(len(content))}, background=tasks)
 
 
-def app_of(kind: type[APIRoute], *, traced: bool = False) -> FastAPI:
+def app_of(kind: type[APIRoute], *, traced: bool = False) -> Service:
     dependencies = [Security(GUARD, scopes=["a"])]
     route = kind("/at/{token}", endpoint, methods=["POST", "PUT"], status_code=201, dependencies=dependencies)
     other = kind("/at/{token}", endpoint, methods=["DELETE"], name="other")
@@ -231,3 +231,13 @@ def test_every_operation_on_playlists_asks_who_calls_before_all_else() -> None:
     asked_first = [route.dependant.dependencies[0] for route in app.routes if isinstance(route, DirectRoute)]
 
     assert {type(dependency.call) for dependency in asked_first} == {Authorization}
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_requests_are_refused_before_the_service_is_called_unless_their_refusal_is_to_be_traced(traced: bool) -> None:
+    app = app_of(DirectRoute, traced=traced)
+    scopes = [{"method": "GET", "path": "/at/x", "raw_path": b"/at/x", "type": "http", "headers": []} for _ in range(2)]
+
+    answers = [app.refuse_at_once(scope | {"state": {}}) for scope in scopes]
+
+    assert [answer is None for answer in answers] == [True, traced]
