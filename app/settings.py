@@ -163,7 +163,7 @@ class Settings(BaseSettings):
         default=64,
         ge=1,
         le=1_000_000,
-        description="Requests that one process serves at once; those over it are refused.",
+        description="Requests that one process has at once, from when their head has been read; more are refused.",
     )
     body_timeout_seconds: float = Field(
         default=10.0, gt=0, le=600, description="Longest wait for a request's body, from its headers to its end."

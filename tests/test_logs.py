@@ -163,6 +163,23 @@ async def test_request_lines_of_a_moment_are_written_at_once_and_in_order() -> N
     ]
 
 
+async def test_request_line_that_logs_while_it_is_made_loses_no_other() -> None:
+    written: list[str] = []
+    lines = JsonLines(Mock(write=written.append))
+    lines.setFormatter(JsonFormatter())
+
+    def logging_line(time: str) -> Told:
+        lines.handle(logging.makeLogRecord({"msg": "within"}))
+        return Told("INFO", "app.access", "one", time)
+
+    lines.tell(logging_line)
+    lines.tell(lambda time: Told("INFO", "app.access", "two", time))
+    await asyncio.sleep(0.1)
+
+    told = [json.loads(line)["message"] for text in written for line in text.splitlines()]
+    assert sorted(told) == ["one", "two", "within"]
+
+
 def test_request_lines_go_past_logging_only_where_nobody_else_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     lines, logger = JsonLines(io.StringIO()), logging.getLogger("app.access")
     monkeypatch.setattr(logger.root, "handlers", [lines])

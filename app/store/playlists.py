@@ -348,7 +348,7 @@ class PlaylistRepository:
             advice = f"Read playlist {playlist_token!r} before you create it again."
             raise OutcomeUnknown(unknown.cause, advice=advice) from unknown
         self._keep(stored, written)
-        return Written(written.playlist, is_new=True, is_repeat=written.is_repeat)
+        return msgspec.structs.replace(written, is_new=True)
 
     async def _delete(
         self, playlist_token: str, caller: Caller, preconditions: Preconditions, deadline: Deadline

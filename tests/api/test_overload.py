@@ -27,6 +27,7 @@ from tests.test_connection import Impatient, Served, serving, status_of
 from tests.test_metrics import sum_of
 
 LIMIT = 3
+GET = b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
@@ -121,30 +122,12 @@ class TestBodies:
         async with serving(create_app(settings)) as served:
             yield served
 
-    async def test_body_of_a_refused_request_is_not_taken_for_a_request(self, table_name: str) -> None:
-        # A setting has to be 1 at least.
-        settings = load_settings(table_name=table_name).model_copy(update={"max_requests_in_flight": 0})
-        hidden = b"DELETE /playlists/hidden HTTP/1.1\r\nHost: x\r\n\r\n"
-        chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(hidden), hidden)
-
-        async with serving(create_app(settings)) as served:
-            head = b"PUT /playlists/p1 HTTP/1.1\r\nHost: x\r\n"
-            answers = await served.answers(
-                head + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden,
-                head + b"Content-Length: %d\r\n\r\n" % len(hidden),
-                hidden + b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
-                head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked[:30],
-                chunked[30:] + head + b"Content-Length: 0\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
-            )
-
-        assert [status_of(answer) for answer in answers] == [503, 503, 200, 503, 503, 200]
-
     async def test_client_that_is_slow_with_its_body_takes_no_place(self, served: Served) -> None:
         head = b"PUT /playlists/p1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
         slow = [await served.open(head) for _ in range(2 * LIMIT)]
         await asyncio.sleep(0.1)
 
-        reader, writer = await served.open(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        reader, writer = await served.open(GET)
         answer = await reader.readuntil(b"\r\n\r\n")
         late = [await reader.read() for reader, _ in slow]
 
@@ -212,17 +195,31 @@ class TestAtOnce:
         assert sum_of(exposition, "playlists_http_requests_in_flight") == 1
 
     async def test_connection_may_rest_after_a_refusal_as_long_as_after_any_answer(self, full: Served) -> None:
-        get = b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n"
-        reader, writer = await full.open(get)
+        reader, writer = await full.open(GET)
         first = await reader.readuntil(b"}")
         await asyncio.sleep(2 * Impatient.head_seconds)
-        writer.write(get)
+        writer.write(GET)
         second = await reader.readuntil(b"}")
         async with asyncio.timeout(10):
             rest = await reader.read()
         writer.close()
 
         assert [status_of(first), status_of(second), rest] == [503, 503, b""]
+
+    async def test_body_of_a_refused_request_is_not_taken_for_a_request(self, full: Served) -> None:
+        hidden = b"DELETE /playlists/hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+        chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(hidden), hidden)
+
+        head = b"PUT /playlists/p1 HTTP/1.1\r\nHost: x\r\n"
+        answers = await full.answers(
+            head + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden,
+            head + b"Content-Length: %d\r\n\r\n" % len(hidden),
+            hidden + b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+            head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked[:30],
+            chunked[30:] + head + b"Content-Length: 0\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+        )
+
+        assert [status_of(answer) for answer in answers] == [503, 503, 200, 503, 503, 200]
 
     async def test_head_that_begins_right_after_a_refused_request_has_to_end_in_time(self, full: Served) -> None:
         refused, late = await full.answers(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHo")
@@ -240,7 +237,7 @@ class TestAtOnce:
         assert identifiers == [b"r%d" % number for number in range(len(paths))]
 
     async def test_pipeline_without_an_end_is_cut_off_as_where_its_requests_are_served(self, full: Served) -> None:
-        answers = await full.answers(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000)
+        answers = await full.answers(GET * 1_000)
 
         assert {status_of(answer) for answer in answers} == {503}
         assert Connection.pipeline_limit <= len(answers) <= Connection.pipeline_limit + 2
@@ -272,7 +269,7 @@ class TestAtOnce:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.setblocking(False)
-        loop, request = asyncio.get_running_loop(), b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n"
+        loop, request = asyncio.get_running_loop(), GET
         await loop.sock_connect(client, full.address)
         answered = -1
         while answered < sent < 2**24:
@@ -291,7 +288,7 @@ class TestAtOnce:
         gc.collect()
         gc.disable()
         try:
-            reader, writer = await full.open(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n")
+            reader, writer = await full.open(GET)
             answer = await reader.readuntil(b"}")
             writer.close()
             while full.server.server_state.connections:  # noqa: ASYNC110 (uvicorn has no event for it)
@@ -310,7 +307,7 @@ class TestAtOnce:
             raise ZeroDivisionError
 
         monkeypatch.setattr(Telemetry, "end", fail)
-        answers = await full.answers(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        answers = await full.answers(GET)
 
         assert answers == []
         assert "ZeroDivisionError" in caplog.text
@@ -328,21 +325,34 @@ class TestAtOnce:
 
         monkeypatch.setattr(DynamoDBTable, "get_item", get_and_drain)
         async with serving(create_app(load_settings(table_name=table_name), drain=drain)) as served:
-            answers = await served.answers(b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+            answers = await served.answers(GET * 3)
 
         assert [status_of(answer) for answer in answers] == [404, 404, 404]
 
     async def test_place_is_given_back_however_a_request_ends(self, table_name: str) -> None:
-        get = b"GET /playlists/p1 HTTP/1.1\r\nHost: x\r\n\r\n"
-        put = b"PUT" + get[3:-2] + b"Content-Length: 2\r\n\r\n{]"
+        put = b"PUT" + GET[3:-2] + b"Content-Length: 2\r\n\r\n{]"
         async with serving(create_app(load_settings(table_name=table_name, max_requests_in_flight=1))) as served:
-            ended = [await served.answers(sent) for sent in (get, get.replace(b"GET", b"OPTIONS"), put)]
+            ended = [await served.answers(sent) for sent in (GET, GET.replace(b"GET", b"OPTIONS"), put)]
             assert [[status_of(answer) for answer in answers] for answers in ended] == [[404], [405], [415]]
             for _ in range(20):
-                _, writer = await served.open(get)
+                _, writer = await served.open(GET)
                 await asyncio.sleep(0)
                 writer.transport.abort()
 
             async with asyncio.timeout(10):
-                while status_of((await served.answers(get))[0]) != 404:
+                while status_of((await served.answers(GET))[0]) != 404:
                     pass
+
+    async def test_place_is_given_back_where_a_request_cannot_be_counted(
+        self, table_name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: Telemetry) -> None:
+            raise ZeroDivisionError
+
+        async with serving(create_app(load_settings(table_name=table_name, max_requests_in_flight=1))) as served:
+            with monkeypatch.context() as failing:
+                failing.setattr(Telemetry, "begin", fail)
+                [failed] = await served.answers(GET)
+            [answer] = await served.answers(GET)
+
+        assert [status_of(failed), status_of(answer)] == [500, 404]
