@@ -23,7 +23,6 @@ from app.drain import Drain
 from app.metrics import Metrics
 from app.settings import Settings
 from app.store.attempts import Attempts
-from app.store.bases import Bases
 from app.store.client import open_client
 from app.store.dynamodb import DynamoDBTable
 from app.store.playlists import PlaylistRepository
@@ -69,7 +68,7 @@ def create_app(settings: Settings, *, drain: Drain | None = None) -> Service:
                 attempts = Attempts(settings)
                 table = DynamoDBTable(client, settings.table_name, write_region=settings.mrec_write_region)
                 yield State(
-                    playlists=PlaylistRepository(table, attempts, bases=Bases(settings.base_cache_mib * 2**20)),
+                    playlists=PlaylistRepository(table, attempts),
                     counters=PlayCounters(table, attempts),
                     metrics=metrics,
                     access_tokens=access_tokens,

@@ -130,13 +130,6 @@ class Settings(BaseSettings):
         description="How calls to DynamoDB are made: `short-cut` past the SDK, at a fifth of its cost or less, "
         "`standard` the SDK's own way. Traced calls go the standard way.",
     )
-    base_cache_mib: int = Field(
-        default=16,
-        ge=0,
-        le=1_048_576,
-        description="MiB, about, for states that playlists were last seen in, from which writes start without a read; "
-        "0 reads before each write.",
-    )
     mrec_write_region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")] | None = Field(
         default=None,
         description="Serve on a global table with multi-Region eventual consistency all the same: accept writes in "

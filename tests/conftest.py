@@ -116,7 +116,7 @@ class Interruptions(DynamoDBTable):
         self._interrupt()
         await super().delete_item(partition_key, sort_key, condition)
 
-    async def increment(self, partition_key: str, sort_key: str, attribute: str) -> int:
+    async def increment(self, partition_key: str, sort_key: str, attribute: str) -> int | None:
         self._interrupt()
         return await super().increment(partition_key, sort_key, attribute)
 

@@ -76,6 +76,17 @@ class OtherProgram:
         item: Item = answer["Attributes"]
         return item
 
+    def set(self, playlist_token: str, **attributes: Any) -> None:
+        """Set attributes by an UpdateItem that does not raise the version; None removes one."""
+        set_to = {name: value for name, value in attributes.items() if value is not None}
+        removed = [name for name in attributes if name not in set_to]
+        clauses = ["SET " + ", ".join(f"{name} = :{name}" for name in set_to)] if set_to else []
+        clauses += ["REMOVE " + ", ".join(removed)] if removed else []
+        values = {"ExpressionAttributeValues": {f":{name}": value for name, value in set_to.items()}} if set_to else {}
+        self._client.update_item(
+            TableName=self._table_name, Key=_key(playlist_token), UpdateExpression=" ".join(clauses), **values
+        )
+
     def delete(self, playlist_token: str) -> None:
         self._client.delete_item(TableName=self._table_name, Key=_key(playlist_token))
 

@@ -5,6 +5,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from app.api.bodies import strict_json
@@ -84,13 +85,13 @@ class AccessTokens:
     def _check_times(self, claims: Mapping[str, Any], now: float) -> None:
         for name in {"exp", "nbf", "iat"} & claims.keys():
             date = claims[name]
-            if isinstance(date, bool) or not isinstance(date, int | float) or not 0 <= date <= _LATEST:
+            if isinstance(date, bool) or not isinstance(date, int | Decimal) or not 0 <= date <= _LATEST:
                 raise InvalidToken("A date of the token is no number of seconds.")
         if "exp" not in claims:
             raise InvalidToken("The token does not say when it expires.")
-        if now >= claims["exp"] + self._leeway:
+        if now - self._leeway >= claims["exp"]:
             raise InvalidToken("The token has expired.")
-        if now < max(claims.get("nbf", 0), claims.get("iat", 0)) - self._leeway:
+        if now + self._leeway < max(claims.get("nbf", 0), claims.get("iat", 0)):
             raise InvalidToken("The token is not valid yet.")
 
 

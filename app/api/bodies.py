@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from email.message import Message
 from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
@@ -137,7 +138,7 @@ def strict_json(body: bytes) -> Any:
             _check_nesting(text)
         document = _DECODER.decode(text)
         if "\\ud" in text or "\\uD" in text:
-            json.dumps(document, ensure_ascii=False).encode("utf-8")
+            json.dumps(document, ensure_ascii=False, default=str).encode("utf-8")
     except UnicodeDecodeError as error:
         raise _malformed(f"it is not UTF-8 at byte {error.start}") from error
     except UnicodeEncodeError as error:
@@ -182,7 +183,15 @@ def _no_constant(constant: str) -> Any:
     raise _malformed(f"{constant} is not a JSON number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_no_constant)
+def _exact_number(text: str) -> Decimal:
+    # A float would take 9007199254740993.0 for 9007199254740992.
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise _malformed("a number has too large an exponent") from None
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_members, parse_float=_exact_number, parse_constant=_no_constant)
 
 
 def _faults(error: ValidationError) -> list[dict[str, str]]:

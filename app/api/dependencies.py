@@ -27,7 +27,9 @@ from app.store.plays import PlayCounters
 # As the OpenAPI document shows them: a header that is left out is no null.
 _EntityTagsField = Annotated[
     str | None,
-    WithJsonSchema({"type": "string", "pattern": ENTITY_TAGS_PATTERN, "examples": ['"2-Zm9vYmFyYmF6cXV4"', "*"]}),
+    WithJsonSchema(
+        {"type": "string", "pattern": ENTITY_TAGS_PATTERN, "examples": ['"2-Zm9vYmFyYmF6cXV4-f2ZrA9qQ1x7LwBvD"', "*"]}
+    ),
 ]
 _IdempotencyKeyField = Annotated[
     str | None, WithJsonSchema({"type": "string", "pattern": KEY_PATTERN, "examples": ["8e03978e-40d5"]})
@@ -64,7 +66,7 @@ def _entity_tags(field_name: str, lines: list[str]) -> EntityTags | None:
     except MalformedEntityTags as error:
         raise RequestRefused(
             "malformed-request",
-            f'{field_name} must be * or a list of entity-tags with their quotes, as in {field_name}: "3-AbC".',
+            f'{field_name} must be * or a list of entity-tags with their quotes, as in {field_name}: "3-AbC-dEf".',
         ) from error
 
 
@@ -73,7 +75,7 @@ async def _preconditions(
     _if_match: Annotated[
         _EntityTagsField,
         Declared(
-            alias="If-Match", description='The entity-tags of which one has to be current, as in `"3-AbC"`, or `*`.'
+            alias="If-Match", description='The entity-tags of which one has to be current, as in `"3-AbC-dEf"`, or `*`.'
         ),
     ] = None,
     _if_none_match: Annotated[

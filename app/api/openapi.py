@@ -31,6 +31,7 @@ from app.api.schemas import (
     Problem,
     TooLargeProblem,
 )
+from app.domain.playlist import SUMMARY_MEMBERS
 
 TITLE = "Playlist service"
 _DESCRIPTION = """\
@@ -73,7 +74,6 @@ WITH_BODY = (
 CONDITIONAL = (
     "malformed-request",
     "edit-conflict",
-    "unwritable-item",
     "precondition-failed",
     "precondition-required",
     "read-only-region",
@@ -96,9 +96,9 @@ def _required(description: str, kind: str = "string") -> dict[str, Any]:
 
 _HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {
-        "description": "The strong entity-tag of this state; none where the version cannot be read.",
+        "description": "The strong entity-tag of this state: `{version}-{newest write}-{checksum}`, in quotes.",
         "schema": {"type": "string"},
-        "example": '"3-q83vEjRWeJCrze8S"',
+        "example": '"3-q83vEjRWeJCrze8S-t0gWmSkN4hZ5EOAX"',
     },
     "Link": {
         "description": 'The next page, as `rel="next"` (RFC 8288); not there on the last one.',
@@ -120,6 +120,7 @@ _EXAMPLE_PLAYLIST = {
     "playlist_name": "Road Trip",
     "playlist_version": 3,
     "track_tokens": ["ALBUM_1/TRACK_1", "ALBUM_2/TRACK_7"],
+    "track_count": 2,
     "playlist_owner": "anonymous",
     "created_at": "2026-11-24T09:00:00.000Z",
     "updated_at": "2026-11-24T09:30:00.000Z",
@@ -199,7 +200,7 @@ def page_parameters() -> dict[str, Any]:
 
 def page_answer(description: str) -> dict[str, Any]:
     """A response with a part of a list of playlists."""
-    item = {name: value for name, value in _EXAMPLE_PLAYLIST.items() if name != "track_tokens"}
+    item = {name: value for name, value in _EXAMPLE_PLAYLIST.items() if name in SUMMARY_MEMBERS}
     link = {**_HEADERS["Link"], "example": f'</playlists?limit=1&cursor={_EXAMPLE_CURSOR}>; rel="next"'}
     return {
         "description": description,
@@ -320,9 +321,9 @@ def _example_problem(code: str) -> dict[str, Any]:
     if kind.schema is ConflictProblem:
         example |= {
             "expected_version": 2,
-            "expected_etag": '"2-Zm9vYmFyYmF6cXV4"',
+            "expected_etag": '"2-Zm9vYmFyYmF6cXV4-f2ZrA9qQ1x7LwBvD"',
             "current": _EXAMPLE_PLAYLIST,
-            "current_etag": '"3-q83vEjRWeJCrze8S"',
+            "current_etag": '"3-q83vEjRWeJCrze8S-t0gWmSkN4hZ5EOAX"',
         }
         if code == "patch-not-applicable":
             example |= {"expected_version": None, "expected_etag": None}

@@ -12,7 +12,7 @@ from app.api.bodies import JsonBody
 from app.api.dependencies import Playlists, PlaylistToken, RequestCaller, RequestPreconditions, RequestWrite
 from app.api.openapi import CONDITIONAL, OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
 from app.api.problems import RequestRefused
-from app.api.responses import JSON, not_modified_response, playlist_response, written_response
+from app.api.responses import JSON, not_modified_response, playlist_response, write_response
 from app.api.routes import playlist_router
 from app.api.schemas import NewPlaylist, PlaylistJsonPatch, PlaylistMergePatch, PlaylistReplacement
 from app.domain.preconditions import Preconditions
@@ -63,8 +63,8 @@ async def create_playlist(
     playlist that the first one made, as it is now.
     """
     playlist_token = write.playlist_token or str(ULID())
-    written = await playlists.create(playlist_token, body.content(), caller=caller, write=write)
-    return written_response(written)
+    result = await playlists.create(playlist_token, body.content(), caller=caller, write=write)
+    return write_response(result)
 
 
 _READ: dict[str, Any] = {
@@ -97,7 +97,7 @@ async def get_playlist(
     dependencies=WRITES,
     responses={
         200: playlist_answer("The playlist after the change, as it was if that changes nothing.", repeatable=True),
-        **problems(*OF_ONE, *WITH_BODY, *CONDITIONAL, "version-conflict", "patch-not-applicable"),
+        **problems(*OF_ONE, *WITH_BODY, *CONDITIONAL, "unwritable-item", "version-conflict", "patch-not-applicable"),
     },
     openapi_extra=request_body(
         _PATCH,
@@ -142,14 +142,14 @@ async def edit_playlist(
     the state that you made it from, in `If-Match` or in a merge patch's `playlist_version`, and it is
     written only if nobody else has written since then.
     """
-    written = await playlists.update(
+    result = await playlists.update(
         playlist_token,
         body.change(),
         caller=caller,
         preconditions=preconditions.expecting(body.playlist_version),
         write=write,
     )
-    return written_response(written)
+    return write_response(result)
 
 
 @router.put(
@@ -159,7 +159,7 @@ async def edit_playlist(
     responses={
         200: playlist_answer("The playlist after its replacement.", repeatable=True),
         201: playlist_answer("The new playlist, at version 1.", created=True, repeatable=True),
-        **problems(*WITH_BODY, *CONDITIONAL, "version-conflict", "playlist-exists"),
+        **problems(*WITH_BODY, *CONDITIONAL, "unwritable-item", "version-conflict", "playlist-exists"),
     },
     openapi_extra=request_body(
         _REPLACEMENT,
@@ -189,14 +189,14 @@ async def put_playlist(
             "The body is of another playlist than the path.",
             errors=[{"pointer": "/playlist_token", "detail": f"must be {playlist_token!r} or left out"}],
         )
-    written = await playlists.put(
+    result = await playlists.put(
         playlist_token,
-        body.content(),
+        body.replacement().apply,
         caller=caller,
         preconditions=preconditions.expecting(body.playlist_version),
         write=write,
     )
-    return written_response(written)
+    return write_response(result)
 
 
 @router.delete(

@@ -56,5 +56,5 @@ async def get_plays(playlist_token: PlaylistToken, counters: Counters) -> Respon
     return _answer(playlist_token, await counters.get(playlist_token))
 
 
-def _answer(playlist_token: str, play_count: int) -> Response:
+def _answer(playlist_token: str, play_count: int | None) -> Response:
     return json_response({"playlist_token": playlist_token, "play_count": play_count})

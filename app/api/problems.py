@@ -4,23 +4,23 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
-from app.api.encoding import encoded_json
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.request_id import request_id
-from app.api.schemas import BODY_LIMIT, fault_detail, playlist_members
+from app.api.schemas import BODY_LIMIT, fault_detail
 from app.domain.errors import (
     Conflict,
     DuplicateTrack,
     EditConflict,
     Forbidden,
     IdempotencyKeyReused,
-    InvalidPatch,
+    InvalidChange,
     InvalidPlaylistToken,
     KeyedCountUnavailable,
     ListingUnavailable,
@@ -56,7 +56,7 @@ CODES: Mapping[type[PlaylistError], str] = {
     PlaylistNotFound: "playlist-not-found",
     Forbidden: "forbidden",
     InvalidPlaylistToken: "invalid-request",
-    InvalidPatch: "invalid-request",
+    InvalidChange: "invalid-request",
     IdempotencyKeyReused: "idempotency-key-reused",
     KeyedCountUnavailable: "invalid-request",
     PlaylistTooLarge: "playlist-too-large",
@@ -109,7 +109,7 @@ def problem(
 def problem_content(code: str, detail: str, *, instance: str, request_id: str, **members: Any) -> bytes:
     """The JSON of problem details."""
     kind = PROBLEM_TYPES[code]
-    return encoded_json(
+    return msgspec.json.encode(
         {
             "type": f"/problems/{code}",
             "title": kind.title,
@@ -143,7 +143,7 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
             members = {"size": error.size, "limit": error.limit}
         case InvalidPlaylistToken() | KeyedCountUnavailable():
             members = {"errors": [{"pointer": "", "detail": str(error)}]}
-        case InvalidPatch():
+        case InvalidChange():
             members = {"errors": [{"pointer": pointer, "detail": detail} for pointer, detail in error.faults]}
         case Throttled() | ReadOnlyRegion():
             headers = RETRY_AFTER
@@ -165,7 +165,7 @@ def _conflict_members(conflict: Conflict) -> dict[str, Any]:
     members: dict[str, Any] = {
         "expected_version": conflict.expected_version,
         "expected_etag": conflict.expected_entity_tag,
-        "current": None if current is None else playlist_members(current),
+        "current": None if current is None else msgspec.Raw(current.representation),
         "current_etag": None if current is None else current.entity_tag,
     }
     if conflict.read is not None and current is not None:

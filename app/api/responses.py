@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 
-from app.api.encoding import encoded_json
-from app.api.schemas import playlist_members
 from app.domain.playlist import Playlist
-from app.store.writes import Written
+from app.store.writes import WriteResult
 
 JSON = "application/json"
 _IS_JSON = (b"content-type", JSON.encode())
@@ -27,12 +26,12 @@ class _JsonResponse(Response):
 
 def json_response(members: Mapping[str, Any], status: int = 200) -> Response:
     """JSON that caches have to revalidate."""
-    return _JsonResponse(encoded_json(members), status)
+    return _JsonResponse(msgspec.json.encode(members), status)
 
 
 def playlist_response(playlist: Playlist, status: int = 200) -> Response:
     """A playlist as JSON, with its entity-tag."""
-    return _tagged(json_response(playlist_members(playlist), status), playlist)
+    return _tagged(_JsonResponse(playlist.representation, status), playlist)
 
 
 def not_modified_response(playlist: Playlist) -> Response:
@@ -42,18 +41,16 @@ def not_modified_response(playlist: Playlist) -> Response:
     return _tagged(response, playlist)
 
 
-def written_response(written: Written) -> Response:
-    """The playlist after a write: 201 if it is new, marked if it is a repeat that wrote nothing."""
-    response = playlist_response(written.playlist, 201 if written.is_new else 200)
-    if written.is_new:
-        response.headers["Location"] = f"/playlists/{written.playlist.playlist_token}"
-    if written.is_repeat:
+def write_response(result: WriteResult) -> Response:
+    """The playlist after a write: 201 if it was created, marked if the write was replayed."""
+    response = playlist_response(result.playlist, 201 if result.created else 200)
+    if result.created:
+        response.headers["Location"] = f"/playlists/{result.playlist.playlist_token}"
+    if result.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response
 
 
 def _tagged(response: Response, playlist: Playlist) -> Response:
-    entity_tag = playlist.entity_tag
-    if entity_tag is not None:
-        response.raw_headers.append((b"etag", entity_tag.encode("latin-1")))
+    response.raw_headers.append((b"etag", playlist.entity_tag.encode("latin-1")))
     return response

@@ -1,11 +1,10 @@
 """The JSON bodies, as they are validated and as the OpenAPI document shows them."""
 
-from itertools import islice
-from operator import attrgetter
+import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -13,26 +12,20 @@ from pydantic import (
     Field,
     PlainValidator,
     RootModel,
-    ValidationError,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from app.domain import playlist as domain
-from app.domain.errors import FAULTS_LISTED
 from app.domain.json_patch import OPERATIONS_LIMIT, POINTER_PATTERN, JsonPatch
-from app.domain.patch import MergePatch, TrackInsertion
+from app.domain.patch import MergePatch, Replacement, TrackInsertion, check_track_tokens
 from app.domain.playlist import (
     NAME_MAX_LENGTH,
     NAME_PATTERN,
-    PLAYLIST_MEMBERS,
     SUMMARY_MEMBERS,
     TRACK_TOKEN_PATTERN,
     PlaylistContent,
-    playlist_name_fault,
-    track_token_fault,
 )
 from app.store.items import ITEM_SIZE_LIMIT
 
@@ -41,8 +34,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-_MEMBERS_OF = attrgetter(*PLAYLIST_MEMBERS)
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+_BEYOND_INT64 = Decimal(2**64)
 # The shortest token, "a/b", takes three bytes of an item and one of the list.
 TRACKS_LIMIT = ITEM_SIZE_LIMIT // 4
 BODY_LIMIT = 1_048_576
@@ -65,28 +58,12 @@ _IN_JSON_WORDS = {
 }
 
 
-def _check_name(playlist_name: str) -> str:
-    if fault := playlist_name_fault(playlist_name):
-        raise ValueError(fault)
-    return playlist_name
-
-
-def _check_track_tokens(track_tokens: list[str], info: ValidationInfo) -> list[str]:
-    # One validator for all, or a body full of faults would keep the event loop for a second.
-    narrowed_to = (info.context or {}).get("track_token_pattern")
-    faults = (
-        InitErrorDetails(type=PydanticCustomError("track_token", fault), loc=(index,), input=track_token)
-        for index, track_token in enumerate(track_tokens)
-        if (fault := track_token_fault(track_token, narrowed_to=narrowed_to))
-    )
-    if listed := list(islice(faults, FAULTS_LISTED)):
-        raise ValidationError.from_exception_data("track_tokens", listed)
-    return track_tokens
-
-
 def _integral(value: Any) -> Any:
     # JSON has one kind of number: 3.0 is the integer 3 (JSON Schema, section 6.1.1).
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    if not isinstance(value, Decimal) or value != value.to_integral_value():
+        return value
+    # Beyond any bound that an integer has here, 1e999999 would be a million digits.
+    return int(max(-_BEYOND_INT64, min(value, _BEYOND_INT64)))
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
@@ -96,7 +73,6 @@ def _without_defaults(schema: dict[str, Any]) -> None:
 
 PlaylistName = Annotated[
     str,
-    AfterValidator(_check_name),
     Field(
         description="1 to 200 characters, not blank, no control characters.",
         json_schema_extra={"minLength": 1, "maxLength": NAME_MAX_LENGTH, "pattern": NAME_PATTERN},
@@ -110,7 +86,6 @@ TrackTokens = Annotated[
     list[TrackToken],
     FailFast(),
     Field(max_length=TRACKS_LIMIT, description="`album/track` tokens in order; duplicates are allowed."),
-    AfterValidator(_check_track_tokens),
 ]
 ExpectedVersion = Annotated[
     int,
@@ -125,7 +100,14 @@ ExpectedVersion = Annotated[
 
 
 class RequestBody(BaseModel):
+    """A body of the right members and types; whether its names and tracks may be stored, a change decides."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    _track_token_pattern: re.Pattern[str] | None = None
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._track_token_pattern = (context or {}).get("track_token_pattern")
 
     @model_validator(mode="before")
     @classmethod
@@ -143,7 +125,12 @@ class NewPlaylist(RequestBody):
     track_tokens: TrackTokens = Field(default_factory=list)
 
     def content(self) -> PlaylistContent:
-        return PlaylistContent(self.playlist_name, tuple(self.track_tokens))
+        """Raises InvalidChange."""
+        return Replacement(
+            playlist_name=self.playlist_name,
+            track_tokens=tuple(self.track_tokens),
+            narrowed_to=self._track_token_pattern,
+        ).apply(None)
 
 
 class PlaylistReplacement(RequestBody):
@@ -156,12 +143,17 @@ class PlaylistReplacement(RequestBody):
     track_tokens: TrackTokens
     playlist_token: str | None = Field(default=None, description="Ignored, but has to be the path's if it is there.")
     playlist_version: ExpectedVersion | None = None
+    track_count: Any = Field(default=None, description="Ignored.")
     playlist_owner: Any = Field(default=None, description="Ignored.")
     created_at: Any = Field(default=None, description="Ignored.")
     updated_at: Any = Field(default=None, description="Ignored.")
 
-    def content(self) -> PlaylistContent:
-        return PlaylistContent(self.playlist_name, tuple(self.track_tokens))
+    def replacement(self) -> Replacement:
+        return Replacement(
+            playlist_name=self.playlist_name,
+            track_tokens=tuple(self.track_tokens),
+            narrowed_to=self._track_token_pattern,
+        )
 
 
 class PlaylistMergePatch(RequestBody):
@@ -175,8 +167,11 @@ class PlaylistMergePatch(RequestBody):
     playlist_version: ExpectedVersion = Field(default=None)  # type: ignore[assignment]
 
     def change(self) -> "Callable[[domain.Playlist], PlaylistContent]":
-        track_tokens = None if self.track_tokens is None else tuple(self.track_tokens)
-        return MergePatch(self.playlist_name, track_tokens).apply
+        return MergePatch(
+            playlist_name=self.playlist_name,
+            track_tokens=None if self.track_tokens is None else tuple(self.track_tokens),
+            narrowed_to=self._track_token_pattern,
+        ).apply
 
 
 def _parse_json_patch(document: Any, info: ValidationInfo) -> JsonPatch:
@@ -241,6 +236,8 @@ class NewTracks(RequestBody):
     )
 
     def insertion(self) -> TrackInsertion:
+        """Raises InvalidChange."""
+        check_track_tokens(self.track_tokens, narrowed_to=self._track_token_pattern)
         return TrackInsertion(
             track_tokens=tuple(self.track_tokens), position=self.position, on_duplicate=self.on_duplicate
         )
@@ -250,7 +247,7 @@ StoredVersion = Annotated[
     int | None,
     Field(
         description="1 at creation, +1 with every write that changes something. "
-        "Null where the stored version cannot be counted up.",
+        "Null where the stored one is missing (the first write sets 1) or cannot be counted up.",
         json_schema_extra={"format": "int64"},
     ),
 ]
@@ -265,6 +262,10 @@ class Playlist(BaseModel):
     playlist_name: str
     playlist_version: StoredVersion
     track_tokens: list[str] = Field(description="`album/track` tokens in order; duplicates are allowed.")
+    track_count: int = Field(
+        description="The number of elements that the stored list has. There are fewer `track_tokens` where another "
+        "program has stored elements that are not strings; the tracks can only be read then."
+    )
     playlist_owner: str | None = Field(description="Null where another program made the playlist.")
     created_at: CreatedAt
     updated_at: UpdatedAt
@@ -331,7 +332,9 @@ class InvalidRequestProblem(Problem):
 
 class PlayCount(BaseModel):
     playlist_token: str
-    play_count: int
+    play_count: int | None = Field(
+        description="Null where another program has stored something else than a whole number."
+    )
 
 
 class Liveness(BaseModel):
@@ -343,11 +346,6 @@ def fault_detail(fault: "ErrorDetails") -> str:
     if words := _IN_JSON_WORDS.get(fault["type"]):
         return words.format_map(fault.get("ctx", {}))
     return fault["msg"].removeprefix("Value error, ")
-
-
-def playlist_members(playlist: domain.Playlist) -> dict[str, Any]:
-    """A playlist as its JSON members, in their documented order."""
-    return dict(zip(PLAYLIST_MEMBERS, _MEMBERS_OF(playlist), strict=True))
 
 
 def summary_members(summary: domain.PlaylistSummary) -> dict[str, Any]:

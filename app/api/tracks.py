@@ -9,7 +9,7 @@ from app.api.auth import WRITES
 from app.api.bodies import JsonBody
 from app.api.dependencies import Playlists, PlaylistToken, RequestCaller, RequestPreconditions, RequestWrite
 from app.api.openapi import OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
-from app.api.responses import JSON, written_response
+from app.api.responses import JSON, write_response
 from app.api.routes import playlist_router
 from app.api.schemas import NewTracks
 
@@ -58,7 +58,7 @@ async def insert_tracks(
     An append without a precondition means the same whatever others write meanwhile, so it is made anew on
     what they left instead of being answered as a conflict.
     """
-    written = await playlists.update(
+    result = await playlists.update(
         playlist_token,
         body.insertion().apply,
         caller=caller,
@@ -67,4 +67,4 @@ async def insert_tracks(
         write=write,
         commutes=body.position is None,
     )
-    return written_response(written)
+    return write_response(result)

@@ -4,7 +4,7 @@ PlaylistError
 ├── PlaylistNotFound
 ├── Forbidden                  the playlist is not the caller's to write
 ├── InvalidPlaylistToken       a token that no new playlist may have
-├── InvalidPatch               a JSON Patch that is wrong in itself, or makes what no playlist may be
+├── InvalidChange              a change that is malformed, or adds what no playlist may have
 ├── IdempotencyKeyReused       the key came before, with another request
 ├── KeyedCountUnavailable      the table has no transactions, which a count with a key needs
 ├── PlaylistTooLarge           beyond DynamoDB's item limit
@@ -52,16 +52,16 @@ class InvalidPlaylistToken(PlaylistError):
         super().__init__(f"The playlist token {fault}.")
 
 
-class InvalidPatch(PlaylistError):
-    """`faults` are pairs of a JSON Pointer into the patch document and what is wrong there."""
+class InvalidChange(PlaylistError):
+    """`faults` are pairs of a JSON Pointer into the request body and what is wrong there."""
 
     def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
-        super().__init__("The JSON Patch says or makes something that is not allowed.")
+        super().__init__("The request body asks for something that is not allowed: see `errors`. Nothing was written.")
         self.faults = tuple(faults)
 
-    def within(self, pointer: str) -> "InvalidPatch":
-        """The same faults, seen from the document that has this one at `pointer`."""
-        return InvalidPatch([(f"{pointer}{inner}", detail) for inner, detail in self.faults])
+    def within(self, pointer: str) -> "InvalidChange":
+        """The same faults, with pointers from the document that has this one at `pointer`."""
+        return InvalidChange([(f"{pointer}{inner}", detail) for inner, detail in self.faults])
 
 
 class IdempotencyKeyReused(PlaylistError):
@@ -166,15 +166,11 @@ class DuplicateTrack(Conflict):
 
 
 class UnwritableItem(Conflict):
-    def __init__(
-        self,
-        *,
-        current: Playlist,
-        fault: str = "playlist_version is missing, not an integer, or at the end of its range, so no write can be "
-        "locked on it",
-    ) -> None:
+    """`fault` says which stored attribute does not allow the write, and why."""
+
+    def __init__(self, *, current: Playlist, fault: str) -> None:
         super().__init__(
-            f"The stored {fault}. Whoever runs the table has to repair the item.",
+            f"The stored {fault}. Nothing was written. Whoever runs the table has to repair the item.",
             current=current,
         )
 

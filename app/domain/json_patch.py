@@ -9,12 +9,12 @@ the oracle in the tests, takes seconds where a patch copies a long list again an
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Literal
 
-from app.domain.errors import FAULTS_LISTED, InvalidPatch, PatchNotApplicable, PlaylistTooLarge
+from app.domain.errors import FAULTS_LISTED, InvalidChange, PatchNotApplicable, PlaylistTooLarge
+from app.domain.patch import check_track_tokens
 from app.domain.playlist import (
     PLAYLIST_MEMBERS,
     PLAYLIST_SIZE_LIMIT,
@@ -98,31 +98,32 @@ class JsonPatch:
         """Read a patch document, decoded from JSON.
 
         Members that RFC 6902 does not define are ignored, as its section 4 demands. Raises
-        InvalidPatch on all that is wrong whatever the playlist is: of an operation the first fault,
-        of a list of tracks every one, and no more than are listed.
+        InvalidChange on what is wrong whatever the playlist is: the first fault of an operation, and no
+        more than are listed.
         """
         if not isinstance(document, list):
-            raise InvalidPatch([("", "must be an array of operations")])
+            raise InvalidChange([("", "must be an array of operations")])
         if len(document) > OPERATIONS_LIMIT:
-            raise InvalidPatch([("", f"must have at most {OPERATIONS_LIMIT:,} operations, has {len(document):,}")])
+            raise InvalidChange([("", f"must have at most {OPERATIONS_LIMIT:,} operations, has {len(document):,}")])
         operations: list[Operation] = []
         faults: list[tuple[str, str]] = []
         for number, members in enumerate(document):
             try:
-                operations.append(_operation(members, narrowed_to))
-            except InvalidPatch as error:
+                operations.append(_operation(members))
+            except InvalidChange as error:
                 faults += error.within(f"/{number}").faults
         if faults:
-            raise InvalidPatch(faults[:FAULTS_LISTED])
+            raise InvalidChange(faults[:FAULTS_LISTED])
         return cls(tuple(operations), narrowed_to)
 
     def apply(self, playlist: Playlist) -> PlaylistContent:
         """The content after all operations; `playlist` stays as it is.
 
-        A name or a track that was there before may be unfit, and stay or move; what a `copy` adds
-        has to be fit. Raises PatchNotApplicable where this playlist does not allow an operation,
-        InvalidPatch where a value is copied or moved to where it is unfit or the result lacks a
-        member, PlaylistTooLarge as soon as an operation outgrows a playlist's size.
+        The name and the tracks that the playlist has already are not refused for their form, wherever the
+        operations put them; what an operation adds, `copy` too, has to be valid. Raises PatchNotApplicable
+        where this playlist does not allow an operation, InvalidChange where an operation adds what is not
+        valid there or the result lacks a member, PlaylistTooLarge as soon as an operation outgrows a
+        playlist's size.
         """
         document = _Document(playlist)
         for number, operation in enumerate(self.operations):
@@ -130,7 +131,7 @@ class JsonPatch:
                 self._apply(operation, document)
             except _NotApplicable as reason:
                 raise PatchNotApplicable(f"/{number} ({operation})", str(reason), current=playlist) from reason
-            except InvalidPatch as error:
+            except InvalidChange as error:
                 raise error.within(f"/{number}") from error
         self._check_complete(document)
         return PlaylistContent(document.members["playlist_name"], tuple(document.members["track_tokens"]))
@@ -142,23 +143,39 @@ class JsonPatch:
                 if not _is_equal(document.read(path), operation.value):
                     raise _NotApplicable("there is another value")
             case "add":
-                document.add(path, operation.value)
+                document.add(path, self._valid(path, operation.value, "/value", document))
             case "remove":
                 document.remove(path)
             case "replace":
                 document.remove(path)
-                document.add(path, operation.value)
+                document.add(path, self._valid(path, operation.value, "/value", document))
             case "move" | "copy" if source == path and not path.is_track:
                 document.read(path)  # A member onto itself: it has to be there, and stays.
             case "move" if source.is_track and path.is_track:
                 document.put(path, document.take(source))
             case "move":
-                document.add(path, self._fit(path, document.remove(source)))
+                document.add(path, self._valid(path, document.remove(source), "/from", document))
             case "copy":
-                document.add(path, self._fit(path, document.read(source)))
+                document.add(path, self._valid(path, document.read(source), "/from", document))
 
-    def _fit(self, path: Location, value: Any) -> Any:
-        _check_value(path, value, "/from", self.narrowed_to)
+    def _valid(self, path: Location, value: Any, pointer: str, document: "_Document") -> Any:
+        """The value if it may come there. Raises InvalidChange with pointers that begin with `pointer`."""
+        current = document.playlist
+        faults: Sequence[tuple[str, str]] = ()
+        if path.is_track:
+            fault = track_token_fault(value, narrowed_to=self.narrowed_to)
+            if fault and document.occurrences(value) >= current.occurrences[value]:
+                faults = [("", fault)]
+        elif path.member == "playlist_name":
+            if (fault := playlist_name_fault(value)) and value != current.playlist_name:
+                faults = [("", fault)]
+        else:
+            try:
+                check_track_tokens(value, current=current, narrowed_to=self.narrowed_to)
+            except InvalidChange as error:
+                faults = [(inner.removeprefix("/track_tokens"), fault) for inner, fault in error.faults]
+        if faults:
+            raise InvalidChange(faults).within(pointer)
         return value
 
     def _check_complete(self, document: "_Document") -> None:
@@ -173,7 +190,7 @@ class JsonPatch:
             if member not in document.members
         ]
         if faults:
-            raise InvalidPatch(faults)
+            raise InvalidChange(faults)
 
 
 class _NotApplicable(Exception):
@@ -181,9 +198,13 @@ class _NotApplicable(Exception):
 
 
 class _Document:
-    """A playlist's JSON object while a patch is applied to it; `members` may lack some in between."""
+    """A playlist's JSON object while a patch is applied to it; `members` may lack some in between.
+
+    `playlist` is the state before the patch.
+    """
 
     def __init__(self, playlist: Playlist) -> None:
+        self.playlist = playlist
         self.members: dict[str, Any] = {name: getattr(playlist, name) for name in PLAYLIST_MEMBERS}
         self.members["track_tokens"] = list(playlist.track_tokens)
         self._size = sum(_size(self.members[member]) for member in _CHANGEABLE)
@@ -197,6 +218,9 @@ class _Document:
         if location.index == "-" or location.index >= len(value):
             raise _NotApplicable(f"there are {len(value)} tracks, counted from 0")
         return value[location.index]
+
+    def occurrences(self, track_token: str) -> int:
+        return self.members.get("track_tokens", []).count(track_token)  # type: ignore[no-any-return]
 
     def remove(self, location: Location) -> Any:
         removed = self.take(location)
@@ -237,24 +261,24 @@ class _Document:
         return self.members[name]
 
 
-def _operation(members: Any, narrowed_to: re.Pattern[str] | None) -> Operation:
-    """Raises InvalidPatch with pointers into the operation."""
+def _operation(members: Any) -> Operation:
+    """Raises InvalidChange with pointers into the operation."""
     if not isinstance(members, dict):
-        raise InvalidPatch([("", "must be an object")])
+        raise InvalidChange([("", "must be an object")])
     op = members.get("op")
     if op not in OPERATIONS:
-        raise InvalidPatch([("/op", f"must be one of {', '.join(OPERATIONS)}")])
+        raise InvalidChange([("/op", f"must be one of {', '.join(OPERATIONS)}")])
     path = _location(members, "path", changes=op != "test", may_be_end=op in ("add", "move", "copy"))
     if op in ("add", "replace", "test"):
         if "value" not in members:
-            raise InvalidPatch([("/value", "must be there")])
+            raise InvalidChange([("/value", "must be there")])
         if op != "test":
-            _check_value(path, members["value"], "/value", narrowed_to)
+            _check_type(path, members["value"])
         return Operation(op, path, path, members["value"])
     if op in ("move", "copy"):
         source = _location(members, "from", changes=op == "move", may_be_end=False)
         if source != path and not (source.is_text and path.is_text):
-            raise InvalidPatch([("/from", f"must name something that can stand at {path.pointer}")])
+            raise InvalidChange([("/from", f"must name something that can stand at {path.pointer}")])
         return Operation(op, path, source)
     return Operation(op, path, path)
 
@@ -263,39 +287,28 @@ def _location(members: dict[str, Any], name: str, *, changes: bool, may_be_end: 
     pointer = members.get(name)
     location = Location.parse(pointer) if isinstance(pointer, str) else None
     if location is None:
-        raise InvalidPatch([(f"/{name}", "must be a JSON Pointer to a part of a playlist, as in /track_tokens/0")])
+        raise InvalidChange([(f"/{name}", "must be a JSON Pointer to a part of a playlist, as in /track_tokens/0")])
     if changes and not location.is_changeable:
-        raise InvalidPatch([(f"/{name}", "must be /playlist_name, /track_tokens or in it: all else is read-only")])
+        raise InvalidChange([(f"/{name}", "must be /playlist_name, /track_tokens or in it: all else is read-only")])
     if location.index == "-" and not may_be_end:
-        raise InvalidPatch([(f"/{name}", "must name a track that is there; - is the end, where there is none")])
+        raise InvalidChange([(f"/{name}", "must name a track that is there; - is the end, where there is none")])
     return location
 
 
-def _check_value(location: Location, value: Any, pointer: str, narrowed_to: re.Pattern[str] | None) -> None:
-    """Raises InvalidPatch, with pointers that begin with `pointer`, if the value must not stand there."""
-    faults = list(islice(_value_faults(location, value, narrowed_to), FAULTS_LISTED))
+def _check_type(location: Location, value: Any) -> None:
+    """Raises InvalidChange if the value is of a type that must not stand there."""
+    if location.is_track or location.member != "track_tokens":
+        faults = [] if isinstance(value, str) else [("/value", "must be a string")]
+    elif isinstance(value, list):
+        faults = [
+            (f"/value/{index}", "must be a string")
+            for index, element in enumerate(value)
+            if not isinstance(element, str)
+        ]
+    else:
+        faults = [("/value", "must be an array of track tokens")]
     if faults:
-        raise InvalidPatch(faults).within(pointer)
-
-
-def _value_faults(location: Location, value: Any, narrowed_to: re.Pattern[str] | None) -> Iterator[tuple[str, str]]:
-    if location.member == "track_tokens" and not location.is_track:
-        if not isinstance(value, list):
-            yield "", "must be an array of track tokens"
-            return
-        for index, element in enumerate(value):
-            if fault := _track_fault(element, narrowed_to):
-                yield f"/{index}", fault
-    elif fault := _track_fault(value, narrowed_to) if location.is_track else _name_fault(value):
-        yield "", fault
-
-
-def _track_fault(value: Any, narrowed_to: re.Pattern[str] | None) -> str | None:
-    return track_token_fault(value, narrowed_to=narrowed_to) if isinstance(value, str) else "must be a string"
-
-
-def _name_fault(value: Any) -> str | None:
-    return playlist_name_fault(value) if isinstance(value, str) else "must be a string"
+        raise InvalidChange(faults[:FAULTS_LISTED])
 
 
 def _is_equal(ours: Any, value: Any) -> bool:

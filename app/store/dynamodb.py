@@ -192,8 +192,11 @@ class DynamoDBTable:
         except _CALL_ERRORS as error:
             _raise_write_failure(error)
 
-    async def increment(self, partition_key: str, sort_key: str, attribute: str) -> int:
-        """Add 1 to a number, 0 where there is none; returns the sum. Raises NotANumber, OutcomeUnknown."""
+    async def increment(self, partition_key: str, sort_key: str, attribute: str) -> int | None:
+        """Add 1 to a number, 0 where there is none; returns the sum, None if that is not a whole number.
+
+        Raises NotANumber, OutcomeUnknown.
+        """
         try:
             answer = await _recorded(
                 "UpdateItem",
@@ -259,9 +262,12 @@ class DynamoDBTable:
             _raise_write_failure(error)
 
 
-def whole_number(value: AttributeValue | None) -> int:
-    """The integer part of a number; 0 where there is none, or none that is a number."""
-    return int(number_of(value) or 0)
+def whole_number(value: AttributeValue | None) -> int | None:
+    """The number; 0 where there is no value, None where it is something else than a whole number."""
+    if value is None:
+        return 0
+    number = number_of(value)
+    return None if number is None or number != int(number) else int(number)
 
 
 class _Capacity(TypedDict):

@@ -6,18 +6,16 @@ service would not have written, until a change replaces them (of tracks that can
 """
 
 import re
-from collections.abc import Sequence
 
 import msgspec
 
-from app.domain.errors import PlaylistTooLarge
+from app.domain.errors import PlaylistTooLarge, UnwritableItem
 from app.domain.playlist import PLAYLIST_SIZE_LIMIT, VERSION_CEILING, Playlist, PlaylistContent, PlaylistSummary
 from app.store.values import (
     AttributeValue,
     Item,
     Strings,
     are_equal,
-    elements_of,
     first_of,
     item_size,
     item_size_bound,
@@ -66,20 +64,10 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
     size_bound: int
 
     @classmethod
-    def from_item(cls, item: Item, *, base: "StoredPlaylist | None" = None) -> "StoredPlaylist":
-        """Read an item whatever other programs made of it; nothing in it is refused.
-
-        If it is that of `base` to the byte, so is the playlist; if its tracks are, what was decoded of them
-        serves again.
-        """
-        if base is not None and item == base.item:
-            return base
-        tracks = item.get("track_tokens")
-        track_tokens: Sequence[str] = Strings(tracks)
-        if base is not None and tracks == base.item.get("track_tokens"):
-            track_tokens = base.playlist.track_tokens
+    def from_item(cls, item: Item) -> "StoredPlaylist":
+        """Read an item whatever other programs made of it; nothing in it is refused."""
         newest_write = first_of(item.get("recent_writes"))
-        return cls(item, _read_playlist(item, track_tokens, newest_write), newest_write, item_size_bound(item))
+        return cls(item, _read_playlist(item, newest_write), newest_write, item_size_bound(item))
 
     @classmethod
     def created(
@@ -91,8 +79,8 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
         write_token: str,
         written_at: str,
     ) -> "StoredPlaylist":
-        """The item of a new playlist, at version 1."""
-        return cls.from_item(
+        """The item of a new playlist, at version 1. Raises PlaylistTooLarge."""
+        stored = cls.from_item(
             {
                 "partition_key": string(playlist_token),
                 "sort_key": string(PLAYLIST_SORT_KEY),
@@ -105,17 +93,25 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
                 "updated_at": string(written_at),
             }
         )
+        stored._check_size()
+        return stored
 
     def followed_by(self, content: PlaylistContent, *, write_token: str, written_at: str) -> "StoredPlaylist":
         """The item after a write of `content` over this state: next version, window moved on.
 
-        Where space is tight the window shrinks, down to the token of this write.
+        Where space is tight the window shrinks, down to the token of this write. Raises UnwritableItem,
+        PlaylistTooLarge.
         """
-        if self.playlist.playlist_version is None:
-            raise ValueError("an item without a usable version has no next one")
-        playlist_version = self.playlist.playlist_version + 1
+        playlist_version = self._next_version()
         item = dict(self.item)
+        track_count = self.playlist.track_count
         if content.track_tokens != self.playlist.track_tokens:
+            if not self.playlist.shows_all_tracks:
+                raise UnwritableItem(
+                    current=self.playlist,
+                    fault="track_tokens holds elements that are not strings, and a new list would lose them",
+                )
+            track_count = len(content.track_tokens)
             # As they were read, they are views of the whole answer, most of which is the tracks that are over.
             item = {name: value.copy() for name, value in item.items()}
             item["track_tokens"] = string_list(content.track_tokens)
@@ -138,26 +134,20 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
             playlist_name=content.playlist_name,
             playlist_version=playlist_version,
             track_tokens=content.track_tokens,
+            track_count=track_count,
             playlist_owner=self.playlist.playlist_owner,
             created_at=self.playlist.created_at,
             updated_at=written_at,
             write_token=write_token,
         )
-        return StoredPlaylist(item, playlist, newest_write, size_bound)
+        successor = StoredPlaylist(item, playlist, newest_write, size_bound)
+        successor._check_size()
+        return successor
 
     @property
     def recent_writes(self) -> tuple[str, ...]:
         """The tokens of the last writes of this service, newest first."""
         return strings_of(self.item.get("recent_writes"))
-
-    @property
-    def shows_all_tracks(self) -> bool:
-        """Whether the tracks that were read are all that the item holds of them."""
-        tracks = self.item.get("track_tokens")
-        if tracks is None:
-            return True
-        elements = elements_of(tracks)
-        return elements is not None and len(elements) == len(self.playlist.track_tokens)
 
     @property
     def names_a_write(self) -> bool:
@@ -170,13 +160,19 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
         The version alone would hold again after a delete and a re-creation at the same version,
         so the newest write token has to be the same too.
         """
-        values = {":read_version": self.item["playlist_version"]}
+        values: Item = {}
+        if (read_version := self.item.get("playlist_version")) is None:
+            # An item that is gone has no version either.
+            version = "attribute_exists(partition_key) AND attribute_not_exists(playlist_version)"
+        else:
+            version = "playlist_version = :read_version"
+            values[":read_version"] = read_version
         if self.newest_write is None:
             newest = "attribute_not_exists(recent_writes[0])"
         else:
             newest = "recent_writes[0] = :read_write"
             values[":read_write"] = self.newest_write
-        return Condition(f"playlist_version = :read_version AND {newest}", values)
+        return Condition(f"{version} AND {newest}", values or None)
 
     def is_state_of(self, other: "StoredPlaylist") -> bool:
         """Whether a write conditioned on one would still be made on the other."""
@@ -215,15 +211,19 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
         created_at = self.playlist.created_at
         return created_at is not None and created_at == other.playlist.created_at
 
-    def is_later_than(self, other: "StoredPlaylist") -> bool:
-        """Whether this is known to be a later state of the same playlist."""
-        if self.playlist.playlist_version is None or other.playlist.playlist_version is None:
-            return False
-        is_higher = self.playlist.playlist_version > other.playlist.playlist_version
-        return is_higher and self._is_of_creation_of(other)
+    def _next_version(self) -> int:
+        version = self.playlist.playlist_version
+        if "playlist_version" not in self.item:
+            return 1
+        if version is None or version + 1 >= VERSION_CEILING:
+            raise UnwritableItem(
+                current=self.playlist,
+                fault="playlist_version is not a whole number, or is at the end of its range, so no write can count "
+                "it up",
+            )
+        return version + 1
 
-    def check_size(self) -> None:
-        """Raises PlaylistTooLarge if DynamoDB takes no item of this size."""
+    def _check_size(self) -> None:
         if self.size_bound > ITEM_SIZE_LIMIT and (size := item_size(self.item)) > ITEM_SIZE_LIMIT:
             raise PlaylistTooLarge(size=size, limit=ITEM_SIZE_LIMIT)
 
@@ -258,13 +258,15 @@ def read_summary(item: Item) -> PlaylistSummary:
     )
 
 
-def _read_playlist(item: Item, track_tokens: Sequence[str], newest_write: AttributeValue | None) -> Playlist:
+def _read_playlist(item: Item, newest_write: AttributeValue | None) -> Playlist:
     write_token = string_of(newest_write)
+    track_tokens = Strings(item.get("track_tokens"))
     return Playlist(
         playlist_token=_key_part(item["partition_key"]),
         playlist_name=string_of(item.get("playlist_name")) or "",
         playlist_version=_version(item.get("playlist_version")),
         track_tokens=track_tokens,
+        track_count=track_tokens.element_count,
         playlist_owner=string_of(item.get("playlist_owner")),
         created_at=string_of(item.get("created_at")),
         updated_at=string_of(item.get("updated_at")),

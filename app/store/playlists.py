@@ -11,26 +11,20 @@ from collections.abc import Callable
 from functools import partial
 from weakref import WeakValueDictionary
 
-import msgspec
-
 from app.domain.access import Caller
 from app.domain.errors import (
     EditConflict,
     InvalidPlaylistToken,
     OutcomeUnknown,
-    PlaylistError,
     PlaylistExists,
     PlaylistNotFound,
-    PlaylistTooLarge,
     StorageUnavailable,
-    UnwritableItem,
 )
 from app.domain.idempotency import LogicalWrite
 from app.domain.playlist import Playlist, PlaylistContent, PlaylistPage, playlist_token_fault
 from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
 from app.domain.times import date_and_time
 from app.store.attempts import Attempts, Deadline
-from app.store.bases import Bases
 from app.store.dynamodb import DynamoDBTable
 from app.store.items import (
     PLAYLIST_SORT_KEY,
@@ -45,43 +39,10 @@ from app.store.plays import PlayCounters
 from app.store.table import OWNER_INDEX
 from app.store.time_limits import TimeLimit, Timer
 from app.store.values import Item
-from app.store.writes import ConditionalWrites, WriteLost, Written
+from app.store.writes import ConditionalWrites, WriteLost, WriteResult
 
 # Items of the owner index that are read at once to get past those that are no playlists.
 _MOST_LOOKED_AT = 1_000
-
-
-class _Edit(msgspec.Struct, frozen=True):
-    """A write of a playlist that is there, as it was asked for: it can be made on any state."""
-
-    change: Callable[[Playlist], PlaylistContent]
-    caller: Caller
-    preconditions: Preconditions
-    write: LogicalWrite
-
-    def made_on(self, stored: StoredPlaylist) -> StoredPlaylist | Written:
-        """The state to write over the one that was read, or what is answered where there is nothing to write."""
-        self.caller.check_may_write(stored.playlist)
-        # Another write than a keyed one is made by nobody else.
-        if self.write.is_keyed and self.write.is_among(stored.recent_writes):
-            return Written(stored.playlist, is_repeat=True)
-        self.preconditions.check(stored.playlist)
-        content = self.change(stored.playlist)
-        if content == stored.playlist.content:
-            return Written(stored.playlist)
-        if not stored.playlist.has_next_version:
-            raise UnwritableItem(current=stored.playlist)
-        if content.track_tokens != stored.playlist.track_tokens and not stored.shows_all_tracks:
-            raise UnwritableItem(
-                current=stored.playlist,
-                fault="track_tokens holds what is no string, and that would be lost",
-            )
-        successor = stored.followed_by(content, write_token=self.write.token, written_at=_now())
-        successor.check_size()
-        return successor
-
-    def conflict(self, lost: WriteLost, *, read: StoredPlaylist) -> Exception:
-        return _conflict(lost, read=read.playlist, caller=self.caller, preconditions=self.preconditions)
 
 
 class PlaylistRepository:
@@ -96,14 +57,12 @@ class PlaylistRepository:
     another request.
     """
 
-    def __init__(self, table: DynamoDBTable, attempts: Attempts, *, bases: Bases | None = None) -> None:
-        """`bases` keeps what writes may start from without a read; without it, each write reads."""
-        self._bases = bases or Bases(0)
+    def __init__(self, table: DynamoDBTable, attempts: Attempts) -> None:
         self._table = table
         self._attempts = attempts
         self._writes = ConditionalWrites(table, attempts)
         self._counters = PlayCounters(table, attempts)
-        # Of the playlists that are appended to just now.
+        # One for each playlist that has appends under way.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._timer = Timer()
 
@@ -140,7 +99,7 @@ class PlaylistRepository:
         *,
         caller: Caller,
         write: LogicalWrite | None = None,
-    ) -> Written:
+    ) -> WriteResult:
         """Write a new playlist of the caller's at version 1, under a token that was made for it.
 
         A playlist under the token that `write` makes is its own, however long ago it made it.
@@ -160,48 +119,46 @@ class PlaylistRepository:
         preconditions: Preconditions = NO_PRECONDITIONS,
         write: LogicalWrite | None = None,
         commutes: bool = False,
-    ) -> Written:
-        """Read, apply `change`, write back only if nobody wrote in between; return the new state.
+    ) -> WriteResult:
+        """Read, apply `change`, and write back only if nobody else wrote in between.
 
-        The read is saved where the state that was seen last is still the current one.
-
-        `change` is pure. If it sets what is there already, nothing is written. Raises PlaylistNotFound, what
-        `preconditions` raise, EditConflict (a blind retry would overwrite what the caller has not
-        seen), UnwritableItem, PlaylistTooLarge, or whatever `change` raises. One that `commutes` with
-        what others do, and has no preconditions, is applied anew to what they left, a bounded number
-        of times, before that is a conflict.
+        An unchanged result is returned without a write. `change` is pure. One that `commutes`, and has no
+        preconditions, is applied again to what the other writer left, a bounded number of times, before
+        that is a conflict. Raises PlaylistNotFound, what `preconditions` raise, EditConflict (a blind retry
+        would overwrite what the caller has not seen), UnwritableItem, PlaylistTooLarge, or whatever
+        `change` raises.
         """
-        edit = _Edit(change, caller, preconditions, write or LogicalWrite.unkeyed())
+        write = write or LogicalWrite.unkeyed()
         deadline = self._writing_deadline()
         if not commutes or preconditions.are_any:
-            return await self._update(playlist_token, edit, deadline)
+            return await self._update(playlist_token, change, caller, preconditions, write, deadline)
         turn = await self._turn_to_append(playlist_token, deadline)
         try:
-            return await self._update(playlist_token, edit, deadline, commutes=True)
+            return await self._update(playlist_token, change, caller, preconditions, write, deadline, commutes=True)
         finally:
             turn.release()
 
     async def put(
         self,
         playlist_token: str,
-        content: PlaylistContent,
+        replacement: Callable[[Playlist | None], PlaylistContent],
         *,
         caller: Caller,
         preconditions: Preconditions = NO_PRECONDITIONS,
         write: LogicalWrite | None = None,
-    ) -> Written:
-        """Create the playlist or replace its content.
+    ) -> WriteResult:
+        """Replace the playlist's content by what `replacement` makes of it, or create it with what that makes of None.
 
-        The owner is kept where there is one to replace. Raises as `create` and `update` do; where
-        there is no playlist, preconditions are held against that.
+        The owner of a playlist that is replaced stays. Raises as `create` and `update` do; where there is
+        no playlist, preconditions are held against that.
         """
         write = write or LogicalWrite.unkeyed()
         deadline = self._writing_deadline()
         try:
-            edit = _Edit(lambda _: content, caller, preconditions, write)
-            return await self._update(playlist_token, edit, deadline)
+            return await self._update(playlist_token, replacement, caller, preconditions, write, deadline)
         except PlaylistNotFound:
             preconditions.check(None)
+        content = replacement(None)
         try:
             return await self._create(playlist_token, content, caller, write, deadline, token_is_new=False)
         except PlaylistExists as lost:
@@ -213,7 +170,7 @@ class PlaylistRepository:
     ) -> None:
         """Delete the playlist if nobody wrote since it was read, and then its play counter.
 
-        Raises PlaylistNotFound, what `preconditions` raise, EditConflict, UnwritableItem.
+        Raises PlaylistNotFound, what `preconditions` raise, EditConflict.
         """
         deadline = self._writing_deadline()
         try:
@@ -222,8 +179,6 @@ class PlaylistRepository:
             # A deletion that was cut off may have left it.
             await self._counters.remove_left_behind(playlist_token, deadline)
             raise
-        finally:
-            self._bases.forget(playlist_token)
         await self._counters.remove_left_behind(playlist_token, deadline)
 
     async def _turn_to_append(self, playlist_token: str, deadline: Deadline) -> asyncio.Lock:
@@ -245,74 +200,46 @@ class PlaylistRepository:
         return self._attempts.deadline()
 
     async def _load(self, playlist_token: str, deadline: Deadline) -> StoredPlaylist:
-        base = self._bases.last_seen(playlist_token)
         item = await self._attempts.read(partial(self._table.get_item, playlist_token, PLAYLIST_SORT_KEY), deadline)
         if item is None:
-            self._bases.forget(playlist_token)
             raise PlaylistNotFound(playlist_token)
-        stored = StoredPlaylist.from_item(item, base=base)
-        self._bases.keep(stored)
-        return stored
+        return StoredPlaylist.from_item(item)
 
-    async def _update(self, playlist_token: str, edit: _Edit, deadline: Deadline, *, commutes: bool = False) -> Written:
-        # Read, or start from what was seen last.
-        if (base := self._bases.young(playlist_token)) is not None:
-            outcome = await self._written_from(base, edit, deadline)
-            if isinstance(outcome, Written):
-                return outcome
-            stored = outcome
-        else:
-            stored = await self._load(playlist_token, deadline)
+    async def _update(
+        self,
+        playlist_token: str,
+        change: Callable[[Playlist], PlaylistContent],
+        caller: Caller,
+        preconditions: Preconditions,
+        write: LogicalWrite,
+        deadline: Deadline,
+        *,
+        commutes: bool = False,
+    ) -> WriteResult:
+        # Read.
+        read = await self._load(playlist_token, deadline)
         attempt = 1
         while True:
             # Modify.
-            successor = edit.made_on(stored)
-            if isinstance(successor, Written):
-                return successor
+            caller.check_may_write(read.playlist)
+            # Nobody but a repeat of the same request can have made this write before, and only a key tells a repeat.
+            if write.is_keyed and write.is_among(read.recent_writes):
+                return WriteResult(read.playlist, replayed=True)
+            preconditions.check(read.playlist)
+            content = change(read.playlist)
+            if content == read.playlist.content:
+                return WriteResult(read.playlist)
             # Write.
+            successor = read.followed_by(content, write_token=write.token, written_at=_now())
             try:
-                written = await self._writes.put(successor, read=stored, write=edit.write, deadline=deadline)
+                return await self._writes.put(successor, read=read, write=write, deadline=deadline)
             except WriteLost as lost:
-                self._bases.shun(stored)
-                if lost.met is None or not commutes or not await self._attempts.may_append_again(attempt, deadline):
-                    raise edit.conflict(lost, read=stored) from lost
-                # Read: the failed condition has brought what the others left.
-                stored = lost.met
+                if lost.found is None or not commutes or not await self._attempts.may_append_again(attempt, deadline):
+                    raise _conflict(lost, read=read.playlist, caller=caller, preconditions=preconditions) from lost
+                # Read: the failed condition has returned the current item.
+                read = lost.found
                 ledger().appends_rebased += 1
                 attempt += 1
-            else:
-                self._keep(successor, written)
-                return written
-
-    async def _written_from(self, base: StoredPlaylist, edit: _Edit, deadline: Deadline) -> Written | StoredPlaylist:
-        """Write without a read, or else return the current state.
-
-        A base may lead to a conditional write only: that there is nothing to write, or what speaks
-        against it, may hold of the base alone.
-        """
-        playlist_token = base.playlist.playlist_token
-        try:
-            successor = edit.made_on(base)
-        except PlaylistError:
-            return await self._load(playlist_token, deadline)
-        if isinstance(successor, Written):
-            return await self._load(playlist_token, deadline)
-        try:
-            written = await self._writes.put(successor, read=base, write=edit.write, deadline=deadline)
-        except WriteLost as lost:
-            self._bases.shun(base)
-            if lost.met is None:
-                raise PlaylistNotFound(playlist_token) from lost
-            return lost.met
-        except PlaylistTooLarge:
-            return await self._load(playlist_token, deadline)
-        self._keep(successor, written)
-        return written
-
-    def _keep(self, successor: StoredPlaylist, written: Written) -> None:
-        # Of a repeat, the table holds what the first request wrote.
-        if not written.is_repeat:
-            self._bases.keep(successor)
 
     async def _create(
         self,
@@ -323,7 +250,7 @@ class PlaylistRepository:
         deadline: Deadline,
         *,
         token_is_new: bool,
-    ) -> Written:
+    ) -> WriteResult:
         if fault := playlist_token_fault(playlist_token):
             raise InvalidPlaylistToken(fault)
         stored = StoredPlaylist.created(
@@ -333,22 +260,20 @@ class PlaylistRepository:
             write_token=write.token,
             written_at=_now(),
         )
-        stored.check_size()
         if not token_is_new:
             await self._counters.remove_left_behind(playlist_token, deadline)
         try:
-            written = await self._writes.put(stored, read=None, write=write, deadline=deadline)
+            result = await self._writes.put(stored, read=None, write=write, deadline=deadline)
         except WriteLost as lost:
             if lost.current is not None:
                 caller.check_may_write(lost.current)
-            if lost.met is not None and playlist_token == write.playlist_token:
-                return Written(lost.met.playlist, is_new=True, is_repeat=True)
+            if lost.current is not None and playlist_token == write.playlist_token:
+                return WriteResult(lost.current, created=True, replayed=True)
             raise PlaylistExists(current=lost.current) from lost
         except OutcomeUnknown as unknown:
             advice = f"Read playlist {playlist_token!r} before you create it again."
             raise OutcomeUnknown(unknown.cause, advice=advice) from unknown
-        self._keep(stored, written)
-        return msgspec.structs.replace(written, is_new=True)
+        return WriteResult(result.playlist, created=True, replayed=result.replayed)
 
     async def _delete(
         self, playlist_token: str, caller: Caller, preconditions: Preconditions, deadline: Deadline
@@ -356,8 +281,6 @@ class PlaylistRepository:
         stored = await self._load(playlist_token, deadline)
         caller.check_may_write(stored.playlist)
         preconditions.check(stored.playlist)
-        if stored.playlist.playlist_version is None:
-            raise UnwritableItem(current=stored.playlist)
         try:
             await self._writes.delete(stored, deadline)
         except WriteLost as lost:

@@ -40,30 +40,37 @@ class PlayCounters:
         self._table = table
         self._attempts = attempts
 
-    async def get(self, playlist_token: str) -> int:
-        """How often the playlist was played. Raises PlaylistNotFound."""
+    async def get(self, playlist_token: str) -> int | None:
+        """How often the playlist was played; None where the stored count is not a whole number.
+
+        Raises PlaylistNotFound.
+        """
         deadline = self._attempts.deadline()
         await self._load_playlist(playlist_token, deadline)
         return await self._read(playlist_token, deadline)
 
-    async def count(self, playlist_token: str, *, write: LogicalWrite) -> int:
-        """Count one play; returns how many there are now.
+    async def count(self, playlist_token: str, *, write: LogicalWrite) -> int | None:
+        """Count one play; returns how many there are now, None if another program has just stored something else.
 
         With an idempotency key it is counted once within DynamoDB's ten minutes, and repeated until
         the outcome is known; without one it is never repeated after an unknown outcome. Raises
         PlaylistNotFound, OutcomeUnknown, ReadOnlyRegion, IdempotencyKeyReused,
-        KeyedCountUnavailable, UnwritableItem if the stored count is no number.
+        KeyedCountUnavailable, UnwritableItem if the stored count is not a whole number.
         """
         self._table.check_accepts_writes()
         deadline = self._attempts.deadline()
         playlist = await self._load_playlist(playlist_token, deadline)
+        not_counted = UnwritableItem(current=playlist, fault="play_count is not a whole number")
+        # DynamoDB would add 1 to a fraction too.
+        if await self._read(playlist_token, deadline) is None:
+            raise not_counted
         try:
             if write.caller_and_key is None:
                 play_count = await self._add_one(playlist_token, deadline)
             else:
                 play_count = await self._add_one_once(playlist_token, write.caller_and_key, deadline)
         except NotANumber as error:
-            raise UnwritableItem(current=playlist, fault="play_count cannot be counted up") from error
+            raise not_counted from error
         if play_count == 1:
             await self._check_not_left_behind(playlist_token, deadline)
         return play_count
@@ -82,7 +89,7 @@ class PlayCounters:
         except (Throttled, StorageUnavailable, OutcomeUnknown) as error:
             _log.warning("the play counter of a deleted playlist may be left: %s", error)
 
-    async def _add_one(self, playlist_token: str, deadline: Deadline) -> int:
+    async def _add_one(self, playlist_token: str, deadline: Deadline) -> int | None:
         try:
             return await self._attempts.write(
                 lambda: self._table.increment(playlist_token, PLAYS_SORT_KEY, PLAY_COUNT), deadline, holds_again=True
@@ -90,7 +97,7 @@ class PlayCounters:
         except OutcomeUnknown as unknown:
             raise OutcomeUnknown(unknown.cause, advice="To count it again may count it twice.") from unknown
 
-    async def _add_one_once(self, playlist_token: str, once: bytes, deadline: Deadline) -> int:
+    async def _add_one_once(self, playlist_token: str, once: bytes, deadline: Deadline) -> int | None:
         try:
             await self._attempts.write(
                 lambda: self._table.increment_once(playlist_token, PLAYS_SORT_KEY, PLAY_COUNT, once=once), deadline
@@ -145,8 +152,8 @@ class PlayCounters:
             raise PlaylistNotFound(playlist_token)
         return StoredPlaylist.from_item(item).playlist
 
-    async def _read(self, playlist_token: str, deadline: Deadline) -> int:
-        """The count; zero where nothing was ever counted, or another program has put what is no number."""
+    async def _read(self, playlist_token: str, deadline: Deadline) -> int | None:
+        """The count; zero where nothing was ever counted, None where it is something else than a whole number."""
         return whole_number((await self._item(playlist_token, PLAYS_SORT_KEY, deadline) or {}).get(PLAY_COUNT))
 
     async def _item(self, playlist_token: str, sort_key: str, deadline: Deadline) -> Item | None:

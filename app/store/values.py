@@ -120,30 +120,36 @@ def first_of(value: AttributeValue | None) -> AttributeValue | None:
 
 
 class Strings(Sequence[str]):
-    """The strings of a list, decoded once somebody looks at them; elements of other kinds are left out.
+    """The strings of a list in their order, or of a string set, sorted. Elements of other kinds are left out.
 
+    A list is decoded once somebody looks at its strings. `element_count` is the number of elements in the
+    value, those that are left out among them; a value that has no elements counts as one, and NULL as none.
     Equal to every sequence of the same strings.
     """
 
-    __slots__ = ("_decoded", "_json", "_value")
+    __slots__ = ("_decoded", "_json", "element_count")
 
     def __init__(self, value: AttributeValue | None) -> None:
-        self._value = value
         self._decoded: tuple[str, ...] | None = None
-        self._json: msgspec.Raw | None = None
+        if (array := _array_of_strings(value)) is not None:
+            json, self.element_count = array
+        else:
+            self._decoded, self.element_count = _strings_and_count(value)
+            json = _encode(self._decoded)
+        self._json = msgspec.Raw(json)
 
     def __getitem__(self, index: Any) -> Any:
         return self._strings[index]
 
     def __len__(self) -> int:
-        return len(self._strings)
+        return self.element_count if self._decoded is None else len(self._decoded)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._strings)
 
     def __eq__(self, other: object) -> bool:
-        if self is other or (isinstance(other, Strings) and self._value == other._value):
-            return True
+        if isinstance(other, Strings):
+            return self._json == other._json
         return isinstance(other, Sequence) and self._strings == tuple(other)
 
     def __hash__(self) -> int:
@@ -153,15 +159,13 @@ class Strings(Sequence[str]):
         return repr(self._strings)
 
     def as_json(self) -> msgspec.Raw:
-        """A JSON array of them, without a look at each where it can be had from the list as it is written."""
-        if self._json is None:
-            self._json = msgspec.Raw(_array_of_strings(self._value) or _encode(self._strings))
+        """A JSON array of them: the same bytes for the same strings."""
         return self._json
 
     @property
     def _strings(self) -> tuple[str, ...]:
         if self._decoded is None:
-            self._decoded = strings_of(self._value)
+            self._decoded = _strings_in(self._json)
         return self._decoded
 
 
@@ -184,15 +188,33 @@ def with_first(value: AttributeValue | None, first: AttributeValue, *, most: int
 def strings_of(value: AttributeValue | None) -> tuple[str, ...]:
     """The strings of a list; elements of other kinds are left out."""
     if (array := _array_of_strings(value)) is not None:
-        return _strings_in(array)
+        return _strings_in(array[0])
     elements = elements_of(value) or ()
     return tuple(string for element in elements if (string := string_of(element)) is not None)
 
 
-def _array_of_strings(value: AttributeValue | None) -> bytes | None:
-    """A list as a JSON array of its strings; None if one has an escape or a brace, or if it has other elements.
+def _strings_and_count(value: AttributeValue | None) -> tuple[tuple[str, ...], int]:
+    if value is None:
+        return (), 0
+    [(kind, content)] = _plain_in(value).items()
+    match kind:
+        case "L":
+            return tuple(element["S"] for element in content if "S" in element), len(content)
+        case "SS":
+            return tuple(sorted(content)), len(content)
+        case "NS" | "BS" | "M":
+            return (), len(content)
+        case "NULL":
+            return (), 0
+        case _:
+            return (), 1
 
-    DynamoDB stores no other value under S than a string.
+
+def _array_of_strings(value: AttributeValue | None) -> tuple[bytes, int] | None:
+    """A list as a JSON array of its strings, and their number; None if one has an escape or a brace, or if it has
+    other elements.
+
+    DynamoDB stores no other value under S than a string, and writes no white space.
     """
     if value is None:
         return None
@@ -207,7 +229,7 @@ def _array_of_strings(value: AttributeValue | None) -> bytes | None:
     openings = (len(elements) - len(without_openings)) // len(_STRING_OPENING)
     if b"{" in strings or len(without_openings) - len(strings) != openings:
         return None
-    return b"[%b]" % strings
+    return b"[%b]" % strings, openings
 
 
 def are_equal(one: AttributeValue | None, other: AttributeValue | None) -> bool:

@@ -20,25 +20,26 @@ from app.store.ledger import ledger
 from app.store.values import Item
 
 
-class Written(msgspec.Struct, frozen=True):
-    """What came of a write: the playlist after it, and whether the write made it.
+class WriteResult(msgspec.Struct, frozen=True):
+    """The playlist after a write.
 
-    `is_repeat`: the write was made under the same idempotency key by an earlier request, or by an
-    earlier attempt at this one before others wrote; `playlist` is the current state then.
+    `created`: the write has created it. `replayed`: an earlier request with the same idempotency key, or an
+    earlier attempt of this one, made the write; `playlist` is the current state, which others may have
+    written since.
     """
 
     playlist: Playlist
-    is_new: bool = False
-    is_repeat: bool = False
+    created: bool = False
+    replayed: bool = False
 
 
 class WriteLost(Exception):
-    """The write is known not to have been made; it met another state, or none, instead."""
+    """The write was not made: the table holds `found` instead of what was read, None for no playlist."""
 
-    def __init__(self, met: StoredPlaylist | None) -> None:
+    def __init__(self, found: StoredPlaylist | None) -> None:
         super().__init__("another writer came first")
-        self.met = met
-        self.current = None if met is None else met.playlist
+        self.found = found
+        self.current = None if found is None else found.playlist
 
 
 class ConditionalWrites:
@@ -50,7 +51,7 @@ class ConditionalWrites:
 
     async def put(
         self, successor: StoredPlaylist, *, read: StoredPlaylist | None, write: LogicalWrite, deadline: Deadline
-    ) -> Written:
+    ) -> WriteResult:
         """Put the item if the table still holds what was read; return once it is known to have been put.
 
         Raises WriteLost only if the item is known never to have been put, OutcomeUnknown if
@@ -64,14 +65,14 @@ class ConditionalWrites:
             deadline=deadline,
         )
         if failed is None:
-            return Written(successor.playlist)
+            return WriteResult(successor.playlist)
         met, uncertain = failed
         if met is not None and write.is_among(met.recent_writes):
             if not write.is_keyed or (uncertain and met.holds_same_as(successor)):
                 ledger().own_writes_recovered += uncertain
-                return Written(successor.playlist)
-            # It may be another copy of the request that wrote, from another base than ours.
-            return Written(met.playlist, is_repeat=True)
+                return WriteResult(successor.playlist)
+            # Another copy of the request may have made the write, from another state than ours.
+            return WriteResult(met.playlist, replayed=True)
         if uncertain and (met is None or read is None or not met.rules_out_write_from(read)):
             raise OutcomeUnknown("the condition failed, and the item cannot tell whether an attempt was applied")
         raise WriteLost(met)
@@ -114,7 +115,7 @@ class ConditionalWrites:
             holds_again = read is None or not read.names_a_write
             await self._attempts.write(call, deadline, holds_again=holds_again)
         except ConditionFailed as failed:
-            return _stored_in(failed.item, base=read), failed.uncertain
+            return _stored_in(failed.item), failed.uncertain
         except OutcomeUnknown as unknown:
             met = await self._settle(playlist_token, unknown, deadline)
             if _is_unchanged(met, read):
@@ -140,5 +141,5 @@ def _is_unchanged(met: StoredPlaylist | None, read: StoredPlaylist | None) -> bo
     return met.is_state_of(read)
 
 
-def _stored_in(item: Item | None, *, base: StoredPlaylist | None = None) -> StoredPlaylist | None:
-    return None if item is None else StoredPlaylist.from_item(item, base=base)
+def _stored_in(item: Item | None) -> StoredPlaylist | None:
+    return None if item is None else StoredPlaylist.from_item(item)

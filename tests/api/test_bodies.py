@@ -16,6 +16,7 @@ from app.api.bodies import NESTING_LIMIT, strict_json
 from app.api.problems import RequestRefused
 from app.api.schemas import BODY_LIMIT, TRACKS_LIMIT, PlaylistMergePatch
 from tests.api.test_playlists import MERGE_PATCH, MINE, code_of
+from tests.writers import OtherProgram
 
 NAMED = b'{"playlist_name": %s}'
 
@@ -174,7 +175,11 @@ async def test_body_of_exactly_the_limit_is_read(http: httpx2.AsyncClient) -> No
     assert response.status_code == 200
 
 
-async def test_thousands_of_faults_are_listed_up_to_a_bound(http: httpx2.AsyncClient) -> None:
+async def test_thousands_of_faults_are_listed_up_to_a_bound(
+    http: httpx2.AsyncClient, other_program: OtherProgram
+) -> None:
+    other_program.put_playlist("p1")
+
     response = await http.patch("/playlists/p1", json={"track_tokens": ["x"] * 10_000})
 
     assert code_of(response) == (422, "invalid-request")

@@ -163,7 +163,9 @@ async def test_operation_declares_that_the_item_may_be_unwritable(
 ) -> None:
     if operation_id == "count_play":
         other_program.put({"partition_key": {"S": "PLAYLIST_1"}, "sort_key": {"S": "PLAYS_"}, "play_count": {"S": "x"}})
-    other_program.put_playlist("PLAYLIST_1", playlist_version=None if operation_id != "count_play" else {"N": "1"})
+    other_program.put_playlist(
+        "PLAYLIST_1", playlist_version={"S": "1"} if operation_id != "count_play" else {"N": "1"}
+    )
 
     response = await send(http, operation_id, {})
 

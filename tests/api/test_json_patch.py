@@ -118,13 +118,25 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("operations", "pointers"),
         [
-            ([INVALID[0], RENAME, {"op": "add", "path": "/track_tokens", "value": ["A/1", "x"]}], "/0/path /2/value/1"),
+            ([INVALID[0], RENAME, {"op": "add", "path": "/track_tokens", "value": ["A/1", 1]}], "/0/path /2/value/1"),
+            ([RENAME, {"op": "add", "path": "/track_tokens", "value": ["A/1", "x", "y"]}], "/1/value/1 /1/value/2"),
+            ([RENAME, {"op": "add", "path": "/track_tokens/0", "value": "x"}], "/1/value"),
+            ([{"op": "replace", "path": "/playlist_name", "value": "\ufeff"}], "/0/value"),
             ([{"op": "remove", "path": "/playlist_name"}], "/0"),
             ([{"op": "copy", "from": "/updated_at", "path": "/track_tokens/0"}], "/0/from"),
             ([{"op": "frob", "path": "/playlist_name"}], "/0/op"),
             ([RENAME] * (OPERATIONS_LIMIT + 1), ""),
         ],
-        ids=["invalid operations", "invalid result", "unfit copy", "unknown op", "too many"],
+        ids=[
+            "invalid operations",
+            "invalid tracks",
+            "invalid track",
+            "invalid name",
+            "invalid result",
+            "unfit copy",
+            "unknown op",
+            "too many",
+        ],
     )
     async def test_invalid_patch_or_result_gets_422_with_pointers_into_the_patch(
         self, http: httpx2.AsyncClient, created: httpx2.Response, operations: list[Any], pointers: str

@@ -225,9 +225,16 @@ class TestOrder:
         assert code_of(await bob.send(WRITES[operation])) == (404, "playlist-not-found")
 
     async def test_validation_comes_before_the_owner(self, created: httpx2.Response, bob: Client) -> None:
-        response = await bob.send({"method": "PATCH", "url": "/playlists/p1", "json": {"playlist_name": ""}})
+        response = await bob.send({"method": "PATCH", "url": "/playlists/p1", "json": {"playlist_name": 1}})
 
         assert code_of(response) == (422, "invalid-request")
+
+    async def test_owner_comes_before_what_may_be_in_the_playlist_already(
+        self, created: httpx2.Response, bob: Client
+    ) -> None:
+        response = await bob.send({"method": "PATCH", "url": "/playlists/p1", "json": {"playlist_name": ""}})
+
+        assert code_of(response) == (403, "forbidden")
 
     @each_write
     async def test_owner_comes_before_preconditions(
@@ -248,7 +255,7 @@ class TestOrder:
         assert code_of(await bob.send(CREATE)) == (403, "forbidden")
 
     async def test_owner_comes_before_an_unwritable_item(self, bob: Client, other_program: OtherProgram) -> None:
-        other_program.put_playlist("p1", playlist_owner={"S": "alice"}, playlist_version=None)
+        other_program.put_playlist("p1", playlist_owner={"S": "alice"}, playlist_version={"S": "1"})
 
         assert code_of(await bob.send(WRITES["merge patch"])) == (403, "forbidden")
         assert code_of(await bob.send(WRITES["deletion"])) == (403, "forbidden")

@@ -203,7 +203,14 @@ class TestOtherWriters:
         assert "playlist_owner" not in item
 
     @pytest.mark.parametrize(
-        "tracks", [{"SS": ["A/1"]}, {"S": "A/1"}, {"L": [{"S": "A/1"}, {"N": "7"}]}, {"L": [{"NULL": True}]}]
+        "tracks",
+        [
+            {"NS": ["1"]},
+            {"S": "A/1"},
+            {"M": {"A/1": {"S": "x"}}},
+            {"L": [{"S": "A/1"}, {"N": "7"}]},
+            {"L": [{"NULL": True}]},
+        ],
     )
     async def test_append_to_tracks_that_cannot_all_be_read_is_refused_and_keeps_them(
         self, http: httpx2.AsyncClient, other_program: OtherProgram, tracks: Any

@@ -6,7 +6,14 @@ from app.domain.playlist import Playlist
 
 
 def owned_by(owner: str | None) -> Playlist:
-    return Playlist(playlist_token="p1", playlist_name="P", playlist_version=1, track_tokens=(), playlist_owner=owner)
+    return Playlist(
+        playlist_token="p1",
+        playlist_name="P",
+        playlist_version=1,
+        track_tokens=(),
+        track_count=0,
+        playlist_owner=owner,
+    )
 
 
 ALICE = Caller(subject="alice")

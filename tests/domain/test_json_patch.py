@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.errors import FAULTS_LISTED, InvalidPatch, PatchNotApplicable, PlaylistTooLarge
+from app.domain.errors import FAULTS_LISTED, InvalidChange, PatchNotApplicable, PlaylistTooLarge
 from app.domain.json_patch import OPERATIONS, OPERATIONS_LIMIT, JsonPatch
 from app.domain.playlist import PLAYLIST_MEMBERS, PLAYLIST_SIZE_LIMIT, Playlist, PlaylistContent
 from tests.domain.test_playlist import a_playlist
@@ -176,7 +176,7 @@ class TestApply:
             apply(PLAYLIST, remove(removed), operation)
 
     def test_result_without_its_members_is_invalid_at_the_last_operations_that_removed_them(self) -> None:
-        with pytest.raises(InvalidPatch) as refusal:
+        with pytest.raises(InvalidChange) as refusal:
             apply(
                 PLAYLIST,
                 remove("/playlist_name"),
@@ -217,7 +217,7 @@ class TestUnfitContent:
         ids=json.dumps,
     )
     def test_cannot_be_copied_or_moved_to_another_member(self, operation: Members) -> None:
-        with pytest.raises(InvalidPatch) as refusal:
+        with pytest.raises(InvalidChange) as refusal:
             apply(UNFIT, check("/playlist_version", 3), operation)
 
         assert [pointer for pointer, _ in refusal.value.faults] == ["/1/from"]
@@ -227,9 +227,9 @@ class TestUnfitContent:
         playlist = a_playlist(track_tokens=("album/1",))
 
         moved = JsonPatch.parse([add("/track_tokens/0", "A/1")], narrowed_to=narrowed_to).apply(playlist)
-        with pytest.raises(InvalidPatch, match="not allowed") as copied:
+        with pytest.raises(InvalidChange, match="not allowed") as copied:
             JsonPatch.parse([copy("/track_tokens/0", "/track_tokens/0")], narrowed_to=narrowed_to).apply(playlist)
-        with pytest.raises(InvalidPatch, match="not allowed") as added:
+        with pytest.raises(InvalidChange, match="not allowed") as added:
             JsonPatch.parse([add("/track_tokens", ["A/1", "album/1"])], narrowed_to=narrowed_to)
 
         assert moved.track_tokens == ("A/1", "album/1")
@@ -309,7 +309,7 @@ class TestParse:
         ids=lambda case: json.dumps(case)[:60],
     )
     def test_faults_are_pointers_into_the_patch(self, document: Any, faults: list[str]) -> None:
-        with pytest.raises(InvalidPatch) as refusal:
+        with pytest.raises(InvalidChange) as refusal:
             JsonPatch.parse(document)
 
         assert [pointer for pointer, _ in refusal.value.faults] == faults
@@ -344,7 +344,7 @@ class TestParse:
     )
     @pytest.mark.parametrize("op", OPERATIONS)
     def test_pointer_to_what_no_playlist_has_is_invalid(self, op: str, pointer: str) -> None:
-        with pytest.raises(InvalidPatch) as refusal:
+        with pytest.raises(InvalidChange) as refusal:
             JsonPatch.parse([{"op": op, "path": pointer, "value": "A/1", "from": "/playlist_name"}])
 
         assert [pointer for pointer, _ in refusal.value.faults] == ["/0/path"]
@@ -352,14 +352,14 @@ class TestParse:
     @pytest.mark.parametrize("pointer", READ_ONLY)
     @pytest.mark.parametrize("op", ["add", "replace", "remove", "copy", "move"])
     def test_what_is_read_only_cannot_be_changed(self, op: str, pointer: str) -> None:
-        with pytest.raises(InvalidPatch) as refusal:
+        with pytest.raises(InvalidChange) as refusal:
             JsonPatch.parse([{"op": op, "path": pointer, "from": pointer, "value": "A/1"}])
 
         assert [pointer for pointer, _ in refusal.value.faults] == ["/0/path"]
 
     @pytest.mark.parametrize("pointer", READ_ONLY)
     def test_what_is_read_only_cannot_be_moved_away(self, pointer: str) -> None:
-        with pytest.raises(InvalidPatch) as refusal:
+        with pytest.raises(InvalidChange) as refusal:
             JsonPatch.parse([move(pointer, "/playlist_name")])
 
         assert [pointer for pointer, _ in refusal.value.faults] == ["/0/from"]
@@ -376,7 +376,7 @@ class TestParse:
         ids=json.dumps,
     )
     def test_end_of_the_tracks_is_only_for_what_adds(self, operation: Members) -> None:
-        with pytest.raises(InvalidPatch):
+        with pytest.raises(InvalidChange):
             JsonPatch.parse([operation])
 
     @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ class TestParse:
         ],
     )
     def test_copy_to_where_it_can_never_fit_is_invalid(self, source: str, path: str) -> None:
-        with pytest.raises(InvalidPatch) as refusal:
+        with pytest.raises(InvalidChange) as refusal:
             JsonPatch.parse([copy(source, path)])
 
         assert [pointer for pointer, _ in refusal.value.faults] == ["/0/from"]
@@ -459,6 +459,6 @@ _MEMBERS = st.dictionaries(
 def test_every_json_value_is_a_patch_or_invalid(document: Any) -> None:
     try:
         patch = JsonPatch.parse(document)
-    except InvalidPatch:
+    except InvalidChange:
         return
     assert len(patch.operations) == len(document)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.errors import InvalidPatch, PatchNotApplicable
+from app.domain.errors import InvalidChange, PatchNotApplicable
 from app.domain.json_patch import OPERATIONS, JsonPatch, Location
 from app.domain.playlist import PLAYLIST_MEMBERS, PlaylistContent, playlist_name_fault, track_token_fault
 from tests.domain.test_json_patch import PLAYLIST, Members, add, check, copy, members_of, move, remove, replace
@@ -98,7 +98,7 @@ def test_oracle_makes_the_same_of_a_patch(document: list[Members]) -> None:
     except PatchNotApplicable as error:
         conflict = str(error)
         assert f"operation /{refused} (" in conflict
-    except InvalidPatch:
+    except InvalidChange:
         assert refused is not None or breaks_our_rules(document, states)
     else:
         assert refused is None
@@ -196,7 +196,7 @@ def test_no_vector_that_applies_has_vanished() -> None:
 def test_vector_gets_what_it_expects(before: Members, patch: list[Members], after: Members | None) -> None:
     playlist = a_playlist(**{**before, "track_tokens": tuple(before.get("track_tokens", ()))})
     if after is None:
-        with pytest.raises((InvalidPatch, PatchNotApplicable)):
+        with pytest.raises((InvalidChange, PatchNotApplicable)):
             JsonPatch.parse(patch).apply(playlist)
         return
 

@@ -16,19 +16,38 @@ from app.domain.playlist import (
 
 def a_playlist(**members: object) -> Playlist:
     known = {"playlist_token": "p1", "playlist_name": "Mine", "playlist_version": 3, "track_tokens": ()}
+    known["track_count"] = len(members.get("track_tokens", ()))  # type: ignore[arg-type]
     return Playlist(**{**known, **members})  # type: ignore[arg-type]
 
 
-def test_entity_tag_names_the_version_and_the_write() -> None:
-    assert a_playlist(write_token="q83vEjRWeJCrze8S").entity_tag == '"3-q83vEjRWeJCrze8S"'
+def test_entity_tag_names_the_version_the_write_and_the_content() -> None:
+    assert re.fullmatch(
+        r'"3-q83vEjRWeJCrze8S-[A-Za-z0-9_-]{16}"', a_playlist(write_token="q83vEjRWeJCrze8S").entity_tag
+    )
 
 
-def test_entity_tag_is_the_version_alone_where_no_write_of_ours_is_known() -> None:
-    assert a_playlist().entity_tag == '"3"'
+def test_entity_tag_leaves_empty_what_there_is_none_of() -> None:
+    assert re.fullmatch(r'"3--[A-Za-z0-9_-]{16}"', a_playlist().entity_tag)
+    assert re.fullmatch(r'"--[A-Za-z0-9_-]{16}"', a_playlist(playlist_version=None).entity_tag)
 
 
-def test_entity_tag_is_missing_where_the_version_cannot_be_counted_up() -> None:
-    assert a_playlist(playlist_version=None, write_token="q83vEjRWeJCrze8S").entity_tag is None
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"playlist_token": "p2"},
+        {"playlist_name": "Other"},
+        {"playlist_version": None},
+        {"track_tokens": ("A/1",)},
+        {"track_count": 1},
+        {"playlist_owner": "alice"},
+        {"created_at": "2026-11-24T09:00:00.000Z"},
+        {"updated_at": "2026-11-24T09:00:00.000Z"},
+        {"write_token": "q83vEjRWeJCrze8S"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_entity_tag_differs_whenever_a_member_differs(change: dict[str, object]) -> None:
+    assert a_playlist(**change).entity_tag != a_playlist().entity_tag
 
 
 def test_members_differing_from_lists_public_members_only() -> None:
@@ -38,12 +57,14 @@ def test_members_differing_from_lists_public_members_only() -> None:
     assert after.members_differing_from(before) == ("playlist_name", "playlist_version")
 
 
-@pytest.mark.parametrize("name", ["a", "x" * 200, "Ünïcödé 🎵", " padded ", "\u2028x", "🎵" * 200])
+@pytest.mark.parametrize("name", ["a", "x" * 200, "Ünïcödé 🎵", " padded ", "\u2028x", "\ufeffx", "🎵" * 200])
 def test_name_is_fit(name: str) -> None:
     assert playlist_name_fault(name) is None
 
 
-@pytest.mark.parametrize("name", ["", " ", "\u3000", "x" * 201, "a\nb", "a\x00", "\x7fa", "a\x85b", "\ud800a"])
+@pytest.mark.parametrize(
+    "name", ["", " ", "\u3000", "\ufeff", " \ufeff\u00a0", "x" * 201, "a\nb", "a\x00", "\x7fa", "a\x85b", "\ud800a"]
+)
 def test_name_is_unfit(name: str) -> None:
     assert playlist_name_fault(name) is not None
 
@@ -54,7 +75,23 @@ def test_track_token_is_fit(token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["", "/", "a/", "/b", "a", "a/b/c", "a /b", "a/b\n", "a/\x00", "x" * 129 + "/y", "a/\udfff", "a/\u2028"]
+    "token",
+    [
+        "",
+        "/",
+        "a/",
+        "/b",
+        "a",
+        "a/b/c",
+        "a /b",
+        "a/b\n",
+        "a/\x00",
+        "x" * 129 + "/y",
+        "a/\udfff",
+        "a/\u2028",
+        "a\ufeff/b",
+        "a/\ufeff",
+    ],
 )
 def test_track_token_is_unfit(token: str) -> None:
     assert track_token_fault(token) is not None

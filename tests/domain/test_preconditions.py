@@ -7,7 +7,7 @@ from app.domain.preconditions import EntityTags, MalformedEntityTags, Preconditi
 from tests.domain.test_playlist import a_playlist
 
 CURRENT = a_playlist(write_token="q83vEjRWeJCrze8S")
-TAG = '"3-q83vEjRWeJCrze8S"'
+TAG = CURRENT.entity_tag
 
 
 @pytest.mark.parametrize(

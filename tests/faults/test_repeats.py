@@ -79,7 +79,7 @@ async def test_keyed_creation_whose_answer_was_lost_makes_one_playlist(
 
     again = await faulty.create(write.playlist_token, MINE, caller=ME, write=write)
 
-    assert again.is_repeat
+    assert again.replayed
     assert again.playlist == await playlists.get(write.playlist_token)
     assert again.playlist.playlist_version == 1
 
@@ -93,7 +93,7 @@ async def test_keyed_write_whose_answer_was_lost_is_no_repeat_if_the_request_its
 
     written = await faulty.update("p1", renamed, write=keyed("k1"), caller=ME)
 
-    assert not written.is_repeat
+    assert not written.replayed
     assert written.playlist == await playlists.get("p1")
 
 
@@ -156,6 +156,6 @@ async def test_deletion_whose_counter_cannot_be_deleted_is_made_and_the_counter_
 
     await faulty.delete("p1", caller=ME)
     proxy.plan = Script([])
-    await faulty.put("p1", MINE, caller=ME)
+    await faulty.put("p1", lambda _: MINE, caller=ME)
 
     assert await counters.get("p1") == 0

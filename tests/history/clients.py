@@ -12,7 +12,6 @@ from typing import Any
 import httpx2
 from botocore.exceptions import BotoCoreError, ClientError
 
-from app.api.schemas import playlist_members
 from app.store.items import StoredPlaylist
 from app.store.values import encoded_item
 from tests.writers import Item, OtherProgram
@@ -190,7 +189,7 @@ class OtherProgramClient:
         if item is not None:
             playlist = StoredPlaylist.from_item(encoded_item(item)).playlist
             event.status = 200
-            event.seen = _seen(playlist_members(playlist), playlist.entity_tag or "")
+            event.seen = _seen(json.loads(playlist.representation), playlist.entity_tag)
 
 
 def _seen(playlist: dict[str, Any], entity_tag: str) -> dict[str, Any]:

@@ -259,7 +259,18 @@ async def test_error_of_the_change_is_passed_on_and_nothing_is_written(playlists
     assert await playlists.get("p1") == created
 
 
-@pytest.mark.parametrize("version", [None, {"N": "1.5"}, {"N": str(2**63 - 1)}, {"S": "1"}])
+UNUSABLE_VERSIONS = [
+    {"N": "1.5"},
+    {"N": str(2**63 - 1)},
+    {"N": "1E+100"},
+    {"S": "1"},
+    {"NULL": True},
+    {"M": {"version": {"N": "1"}}},
+    {"NS": ["1", "2"]},
+]
+
+
+@pytest.mark.parametrize("version", UNUSABLE_VERSIONS)
 async def test_item_whose_version_cannot_be_counted_up_is_read_and_not_written(
     playlists: PlaylistRepository, other_program: OtherProgram, version: Any
 ) -> None:
@@ -269,10 +280,19 @@ async def test_item_whose_version_cannot_be_counted_up_is_read_and_not_written(
     assert (await playlists.get("p1")).playlist_version is None
     with pytest.raises(UnwritableItem):
         await playlists.update("p1", rename_to("New"), caller=ME)
-    with pytest.raises(UnwritableItem):
-        await playlists.delete("p1", caller=ME)
 
     assert other_program.read("p1") == before
+
+
+@pytest.mark.parametrize("version", UNUSABLE_VERSIONS)
+async def test_item_whose_version_cannot_be_counted_up_is_deleted(
+    playlists: PlaylistRepository, other_program: OtherProgram, version: Any
+) -> None:
+    other_program.put_playlist("p1", playlist_version=version)
+
+    await playlists.delete("p1", caller=ME)
+
+    assert other_program.read("p1") is None
 
 
 async def test_last_version_that_can_be_read_is_reached_and_not_passed(
@@ -445,10 +465,12 @@ async def test_item_of_exactly_the_limit_is_written_and_one_byte_more_is_refused
 
 
 async def test_put_creates_and_then_replaces_keeping_the_owner(playlists: PlaylistRepository) -> None:
-    created = await playlists.put("p1", MINE, caller=ME)
-    replaced = await playlists.put("p1", PlaylistContent("Second"), caller=Caller(subject="you", is_admin=True))
+    created = await playlists.put("p1", lambda _: MINE, caller=ME)
+    replaced = await playlists.put(
+        "p1", lambda _: PlaylistContent("Second"), caller=Caller(subject="you", is_admin=True)
+    )
 
-    assert (created.is_new, replaced.is_new) == (True, False)
+    assert (created.created, replaced.created) == (True, False)
     kept = replaced.playlist
     assert (kept.playlist_name, kept.track_tokens, kept.playlist_version) == ("Second", (), 2)
     assert (kept.playlist_owner, kept.created_at) == ("me", created.playlist.created_at)
