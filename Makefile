@@ -35,7 +35,7 @@ screenshots: .venv/browser .venv-engine/run ## take the README's pictures anew (
 	@$(BIN)/python -m tests.browser.screenshots
 
 # The linters take what they are given in openapi/ and nothing else; every warning is an error.
-contract: .venv/test .venv-engine/run .venv-contract/run openapi/node_modules/made ## the OpenAPI document: linters, breaking changes, clients, schemathesis (Node, Go; SEEDS="1 2")
+contract: .venv/test .venv-engine/run .venv-contract/run .venv-contract/java/made openapi/node_modules/made ## the OpenAPI document: linters, breaking changes, clients, importers, schemathesis (Node, Go, Java, Maven; SEEDS="1 2")
 	@cd openapi && node_modules/.bin/redocly lint openapi.json
 	@cd openapi && node_modules/.bin/spectral lint openapi.json --fail-severity=hint
 	@cd openapi && go tool oasdiff breaking released.json openapi.json --fail-on WARN --severity-levels oasdiff-levels.txt
@@ -124,8 +124,13 @@ clean: ## remove all that the other targets made
 	@.venv-contract/bin/python $(PIP) --require-hashes -r requirements/contract.txt
 	@touch $@
 
+.venv-contract/java/made: tests/clients/java/pom.xml | .venv-contract/run
+	@echo "Installing what the generated Java client needs into .venv-contract/java"
+	@mvn -q -B -f tests/clients/java/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.venv-contract/java
+	@touch $@
+
 openapi/node_modules/made: openapi/package-lock.json
-	@echo "Installing the linters into openapi/node_modules"
+	@echo "Installing the linters and importers into openapi/node_modules"
 	@cd openapi && npm ci --ignore-scripts --silent
 	@touch $@
 

@@ -17,6 +17,7 @@ import typer
 from app import server
 from app.api.auth import issuer_keys
 from app.api.jwks import KeySetUnavailable
+from app.api.openapi import document_as_file
 from app.domain.errors import PlaylistError
 from app.examples import add_examples
 from app.main import create_app
@@ -125,7 +126,7 @@ def openapi(
     output: Annotated[Path | None, typer.Option(help="File to write instead of standard output.")] = None,
 ) -> None:
     """Print the OpenAPI document."""
-    document = create_app(load_settings(auth="none")).openapi()
+    document = document_as_file(create_app(load_settings(auth="none")).openapi())
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if output is None:
         print(text, end="")

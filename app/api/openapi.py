@@ -21,9 +21,9 @@ from app.api.schemas import (
     PAGE_LIMIT_DEFAULT,
     ConflictProblem,
     InvalidRequestProblem,
-    NewPlaylist,
     NewTracks,
     Playlist,
+    PlaylistCreation,
     PlaylistJsonPatch,
     PlaylistMergePatch,
     PlaylistPage,
@@ -46,10 +46,11 @@ Requests for playlists carry an access token with the scope that the operation l
 `playlists:admin` holds the others and lets every playlist be changed, which else only its owner may.
 A service that was started with `PLAYLISTS_AUTH=none`, as `playlists dev` is, asks for no token.
 """
+_LOCAL_SERVER = {"url": "http://127.0.0.1:8080", "description": "The service that `make run` starts"}
 _REFERENCES = "#/components/schemas/{model}"
 _PROBLEMS: tuple[type[Problem], ...] = (Problem, ConflictProblem, TooLargeProblem, InvalidRequestProblem)
 _MODELS: tuple[type[BaseModel], ...] = (
-    NewPlaylist,
+    PlaylistCreation,
     PlaylistReplacement,
     PlaylistMergePatch,
     PlaylistJsonPatch,
@@ -221,19 +222,19 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 
 def problems_alone(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The responses, by status, for these problem codes."""
+    """The responses, by status, for these problem codes.
+
+    All problems of one status have one schema: generators make no useful type of a choice between two.
+    """
     responses: dict[int | str, dict[str, Any]] = {}
     kinds = [PROBLEM_TYPES[code] for code in dict.fromkeys(codes)]
     for kind in sorted(kinds, key=lambda kind: kind.status):
         response = responses.setdefault(
             kind.status,
-            {"description": "", "content": {PROBLEM_MEDIA_TYPE: {"schema": {"anyOf": []}, "examples": {}}}},
+            {"description": "", "content": {PROBLEM_MEDIA_TYPE: {"schema": _reference(kind.schema), "examples": {}}}},
         )
         response["description"] = f"{response['description']} `{kind.code}`: {kind.title}.".strip()
         content = response["content"][PROBLEM_MEDIA_TYPE]
-        reference = _reference(kind.schema)
-        if reference not in content["schema"]["anyOf"]:
-            content["schema"]["anyOf"].append(reference)
         content["examples"][kind.code] = {"summary": kind.title, "value": _example_problem(kind.code)}
         # An unwritable item cannot be merged with.
         if kind.schema is ConflictProblem and kind.code != "unwritable-item":
@@ -245,15 +246,11 @@ def problems_alone(*codes: str) -> dict[int | str, dict[str, Any]]:
         if kind.status == 403:
             # Of the scope only: no other token of the same kind helps an owner's rule.
             response["headers"] = {"WWW-Authenticate": {**_HEADERS["WWW-Authenticate"], "required": False}}
-    for response in responses.values():
-        content = response["content"][PROBLEM_MEDIA_TYPE]
-        if len(content["schema"]["anyOf"]) == 1:
-            [content["schema"]] = content["schema"]["anyOf"]
     return responses
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """The whole document, as served at /openapi.json and kept in openapi/openapi.json."""
+    """The whole document, as served at /openapi.json."""
     document = get_openapi(
         title=TITLE,
         version=version("playlist-service"),
@@ -277,10 +274,36 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         schemas[model.__name__]["properties"]["code"]["enum"] = codes
     for generated in ("HTTPValidationError", "ValidationError"):
         schemas.pop(generated, None)
+    for schema in schemas.values():
+        for name, member in schema.get("properties", {}).items():
+            schema["properties"][name] = _without_null_alternative(member)
     for path in document["paths"].values():
         for method, operation in path.items():
             _complete(method, operation)
     return document
+
+
+def document_as_file(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document as it is kept and printed: with the address of `make run` as the server.
+
+    The served one says `/`, which is relative to where it was read from. A file was read from nowhere, so those who
+    import it, or make a client of it, would get requests without a host.
+    """
+    return {**document, "servers": [_LOCAL_SERVER]}
+
+
+def _without_null_alternative(member: dict[str, Any]) -> dict[str, Any]:
+    """The same schema in a form that more generators understand.
+
+    A type that may be null is one list of types, not an `anyOf`, in which some lose the format. There is no
+    `default: null`: the member is left out then, and that is what `required` says.
+    """
+    member = {name: value for name, value in member.items() if (name, value) != ("default", None)}
+    match member.get("anyOf"):
+        case [{"type": str(kind)} as alternative, {"type": "null"}]:
+            del member["anyOf"]
+            return {**alternative, **member, "type": [kind, "null"]}
+    return member
 
 
 def _complete(method: str, operation: dict[str, Any]) -> None:
@@ -332,5 +355,6 @@ def _example_problem(code: str) -> dict[str, Any]:
     if kind.schema is TooLargeProblem:
         example |= {"size": 412_345, "limit": 409_600}
     if kind.schema is InvalidRequestProblem:
-        example["errors"] = [{"pointer": "/playlist_name", "detail": "must not be blank"}]
+        fault = {"pointer": "/playlist_name", "detail": "must not be blank"}
+        example["errors"] = [{"pointer": "", "detail": kind.explanation} if code == "idempotency-key-reused" else fault]
     return example

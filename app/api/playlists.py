@@ -14,7 +14,7 @@ from app.api.openapi import CONDITIONAL, OF_ONE, WITH_BODY, Example, playlist_an
 from app.api.problems import RequestRefused
 from app.api.responses import JSON, not_modified_response, playlist_response, write_response
 from app.api.routes import playlist_router
-from app.api.schemas import NewPlaylist, PlaylistJsonPatch, PlaylistMergePatch, PlaylistReplacement
+from app.api.schemas import PlaylistCreation, PlaylistJsonPatch, PlaylistMergePatch, PlaylistReplacement
 from app.domain.preconditions import Preconditions
 
 router = playlist_router("/playlists")
@@ -22,7 +22,7 @@ router = playlist_router("/playlists")
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
-_NEW = {JSON: NewPlaylist}
+_NEW = {JSON: PlaylistCreation}
 _REPLACEMENT = {JSON: PlaylistReplacement}
 _PATCH: Mapping[str, type[PlaylistMergePatch | PlaylistJsonPatch]] = {
     MERGE_PATCH: PlaylistMergePatch,
@@ -54,7 +54,7 @@ _EXAMPLE_TRACKS = ["ALBUM_1/TRACK_1", "ALBUM_2/TRACK_7"]
 async def create_playlist(
     caller: RequestCaller,
     write: RequestWrite,
-    body: Annotated[NewPlaylist, Depends(JsonBody(_NEW))],
+    body: Annotated[PlaylistCreation, Depends(JsonBody(_NEW))],
     playlists: Playlists,
 ) -> Response:
     """Create a playlist. The service makes its token, which sorts by time.

@@ -154,6 +154,7 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             "Idempotency key reused",
             "This `Idempotency-Key` came with another request on this playlist before: another method, path or body. "
             "Nothing was written. Use a new key for a new change, and send a repeat exactly as the first time.",
+            InvalidRequestProblem,
         ),
         ProblemType(
             "precondition-required",

@@ -141,7 +141,7 @@ async def _playlist_error(request: Request, error: Exception) -> Response:
             members = _conflict_members(error)
         case PlaylistTooLarge():
             members = {"size": error.size, "limit": error.limit}
-        case InvalidPlaylistToken() | KeyedCountUnavailable():
+        case InvalidPlaylistToken() | KeyedCountUnavailable() | IdempotencyKeyReused():
             members = {"errors": [{"pointer": "", "detail": str(error)}]}
         case InvalidChange():
             members = {"errors": [{"pointer": pointer, "detail": detail} for pointer, detail in error.faults]}

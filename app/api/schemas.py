@@ -87,6 +87,11 @@ TrackTokens = Annotated[
     FailFast(),
     Field(max_length=TRACKS_LIMIT, description="`album/track` tokens in order; duplicates are allowed."),
 ]
+# The list that replaces the current one. Client generators initialise an array that cannot be null, and then send `[]`
+# for a member that nobody set, which erases the tracks. This says the same, and they leave it unset: null is excluded.
+ReplacementTracks = Annotated[
+    TrackTokens, Field(json_schema_extra={"type": ["array", "null"], "not": {"type": "null"}})
+]
 ExpectedVersion = Annotated[
     int,
     # The bounds stand before the validator, or they would not be known as an integer's in the document.
@@ -118,7 +123,7 @@ class RequestBody(BaseModel):
         return document
 
 
-class NewPlaylist(RequestBody):
+class PlaylistCreation(RequestBody):
     """A playlist to create."""
 
     playlist_name: PlaylistName
@@ -140,7 +145,7 @@ class PlaylistReplacement(RequestBody):
     """
 
     playlist_name: PlaylistName
-    track_tokens: TrackTokens
+    track_tokens: ReplacementTracks
     playlist_token: str | None = Field(default=None, description="Ignored, but has to be the path's if it is there.")
     playlist_version: ExpectedVersion | None = None
     track_count: Any = Field(default=None, description="Ignored.")
@@ -163,7 +168,7 @@ class PlaylistMergePatch(RequestBody):
 
     # None stands for a member left out; defaults are not validated, so null itself is refused.
     playlist_name: PlaylistName = Field(default=None)  # type: ignore[assignment]
-    track_tokens: TrackTokens = Field(default=None)  # type: ignore[arg-type]
+    track_tokens: ReplacementTracks = Field(default=None)  # type: ignore[arg-type]
     playlist_version: ExpectedVersion = Field(default=None)  # type: ignore[assignment]
 
     def change(self) -> "Callable[[domain.Playlist], PlaylistContent]":
@@ -306,7 +311,9 @@ class ConflictProblem(Problem):
 
     model_config = ConfigDict(json_schema_extra=_without_defaults)
 
-    expected_version: int | None = Field(description="The version that you, or the read for you, expected.")
+    expected_version: int | None = Field(
+        description="The version that you, or the read for you, expected.", json_schema_extra={"format": "int64"}
+    )
     expected_etag: str | None = Field(description="The entity-tag that you, or the read for you, expected.")
     current: Playlist | None = Field(description="The playlist as it is now; null where there is none.")
     current_etag: str | None = Field(description="Its entity-tag, for the If-Match of the retry.")

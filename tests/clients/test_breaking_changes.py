@@ -48,7 +48,7 @@ def require_a_precondition(document: Document) -> None:
 
 
 def require_a_member(document: Document) -> None:
-    document["components"]["schemas"]["NewPlaylist"]["required"].append("track_tokens")
+    document["components"]["schemas"]["PlaylistCreation"]["required"].append("track_tokens")
 
 
 def remove_an_operation(document: Document) -> None:

@@ -2,32 +2,15 @@
 
 import json
 import os
-import subprocess
 import sys
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.clients.programs import CONTRACT, HERE, run, stored
 from tests.engines import PROJECT
 
-HERE = Path(__file__).parent
-CONTRACT = PROJECT / ".venv-contract" / "bin"
 JSON_PATCH = "application/json-patch+json"
-
-
-def run(*command: str | Path, **variables: str) -> None:
-    finished = subprocess.run(
-        command, env=os.environ | variables, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-
-
-def stored(service_url: str) -> tuple[str, list[str], int]:
-    with urllib.request.urlopen(f"{service_url}/playlists/p1", timeout=10) as answer:
-        playlist: dict[str, Any] = json.load(answer)
-    return playlist["playlist_name"], playlist["track_tokens"], playlist["playlist_version"]
 
 
 @pytest.fixture
@@ -51,7 +34,7 @@ def generated(tmp_path: Path) -> Path:
 def test_two_writers_with_a_generated_client_both_get_their_changes_in(service_url: str, generated: Path) -> None:
     run(CONTRACT / "python", HERE / "merge_and_retry.py", service_url, PYTHONPATH=str(generated))
 
-    assert stored(service_url) == ("Second", ["A/1", "A/2", "A/3"], 4)
+    assert stored(service_url, "p1") == ("Second", ["A/1", "A/2", "A/3"], 4)
 
 
 def test_generated_client_types_what_a_conflict_tells(generated: Path) -> None:
@@ -66,4 +49,4 @@ def test_generated_client_types_what_a_conflict_tells(generated: Path) -> None:
 def test_two_writers_with_fetch_both_get_their_changes_in(service_url: str) -> None:
     run("node", HERE / "merge_and_retry.mjs", service_url)
 
-    assert stored(service_url) == ("Second", ["A/1", "A/2", "A/3"], 4)
+    assert stored(service_url, "p1") == ("Second", ["A/1", "A/2", "A/3"], 4)
