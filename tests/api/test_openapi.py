@@ -150,7 +150,7 @@ async def test_operations_answer_as_stated_when_the_docs_page_is_executed_from_t
         schemas = {parameter["name"]: parameter["schema"] for parameter in operation.get("parameters", [])}
         url = path.format(**{name: schema["example"] for name, schema in schemas.items() if "example" in schema})
         success = next(status for status in operation["responses"] if status.startswith("2"))
-        requests = [
+        requests: list[tuple[str | None, dict[str, str], str]] = [
             (json.dumps(example["value"]), {"Content-Type": media_type}, example["summary"].rpartition(": ")[2])
             for media_type, content in operation.get("requestBody", {}).get("content", {}).items()
             for example in content["examples"].values()
