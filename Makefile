@@ -7,7 +7,7 @@ PYTHON ?= python3
 PORT ?= 8080
 SEEDS ?= 1 2
 BIN := .venv/bin
-PIP := -m pip --disable-pip-version-check install --quiet
+PIP := -m pip --disable-pip-version-check install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ help: ## this list
 run: .venv/run .venv-engine/run ## try the service: embedded DynamoDB, example playlists, docs page (PORT=8080)
 	@exec $(BIN)/playlists dev --port $(PORT)
 
-test: .venv/test .venv-engine/run ## the whole suite: on DynamoDB Local where Java and Maven are, else on the embedded engine
+test: .venv/test .venv-engine/run ## the whole suite, on DynamoDB Local where Java and Maven are (ENGINE=embedded: on the embedded engine)
 	@$(BIN)/pytest --numprocesses auto
 
 verify: contract browser .venv-deploy/run ## what needs more tools: contract, pages, files of deployment, history load (Node, Go, Chromium, Java, Maven)
@@ -89,7 +89,7 @@ lock: .venv/test ## write the hashed locks anew from pyproject.toml
 
 clean: ## remove all that the other targets made
 	@rm -rf .venv .venv-contract .venv-deploy .venv-engine openapi/node_modules .dynamodb-local .benchmarks
-	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/fuzzing/.schemathesis
 
 # A stamp, because venv makes bin/python first: one that fails later leaves it behind.
 .venv/made:

@@ -210,7 +210,8 @@ class _AnnouncedServer(server.Server):
 
 
 def _announce(url: str) -> None:
-    patch = f"curl -X PATCH {url}/playlists/PLAYLIST_1 -H 'Content-Type: application/json'"
+    # Not the playlist of the README's commands, which count on its version.
+    patch = f"curl -X PATCH {url}/playlists/PLAYLIST_2 -H 'Content-Type: application/json'"
     print(f"""
 The service is at {url} (a conflict to try with two writers) and its docs page at {url}/docs.
 Ctrl-C stops it. To try:
@@ -220,7 +221,7 @@ Ctrl-C stops it. To try:
 # rename it as one who has not seen that: the conflict
 {patch} -d '{{"playlist_name": "Too late", "playlist_version": 1}}'
 # read it
-curl -i {url}/playlists/PLAYLIST_1
+curl -i {url}/playlists/PLAYLIST_2
 """, flush=True)  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """One engine and one client for the session; a table of its own for every test."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
 from functools import cache
@@ -25,7 +26,7 @@ from app.store.readiness import Readiness
 from app.store.table import create_table
 from app.store.values import Item
 from tests.contract import Contract
-from tests.engines import engine
+from tests.engines import engine, install_dynamodb_local, is_dynamodb_local
 from tests.issuer import Issuer
 from tests.writers import OtherProgram
 
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
 
 _ENGINE_NAME, _ENGINE = engine()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Once, before there are workers: two of them would run Maven into the same folder.
+    if not hasattr(config, "workerinput") and is_dynamodb_local():
+        install_dynamodb_local()
 
 
 def pytest_report_header() -> str:
@@ -44,6 +51,12 @@ def pytest_sessionfinish() -> None:
         # Each worker of the run adds its own.
         with Path(path).open("a") as file:
             file.writelines(f"{answer}\n" for answer in Contract.seen)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_is_not_ignored() -> None:
+    """A shell lets what it runs in the background ignore SIGINT, and all processes of the tests would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

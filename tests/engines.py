@@ -1,6 +1,10 @@
-"""The DynamoDB engine that the suite runs on: DynamoDB Local where Java 17 and Maven are, else ministack."""
+"""The DynamoDB engine that the suite runs on: DynamoDB Local where Java 17 and Maven are, else ministack.
+
+`make test ENGINE=embedded`, or pytest with that variable in its environment, takes ministack there too.
+"""
 
 import http.client
+import os
 import re
 import shutil
 import subprocess
@@ -19,7 +23,15 @@ _START_SECONDS = 60
 
 
 def engine() -> tuple[str, AbstractContextManager[str]]:
-    """The engine's name and why it is this one, and a context that runs it and yields its endpoint URL."""
+    """The engine's name and why it is this one, and a context that runs it and yields its endpoint URL.
+
+    Raises ValueError if the environment asks for an engine that does not exist.
+    """
+    wanted = os.environ.get("ENGINE")
+    if wanted == "embedded":
+        return "ministack (ENGINE=embedded)", running_engine()
+    if wanted:
+        raise ValueError(f"ENGINE={wanted} is no engine: set it to `embedded`, or leave it out")
     java = _java_version()
     if java is None or java < _JAVA_NEEDED:
         found = "no Java" if java is None else f"Java {java}"
@@ -54,7 +66,7 @@ class DynamoDBLocal:
 
     def start(self) -> None:
         """Run it, and return once it answers."""
-        _install_dynamodb_local()
+        install_dynamodb_local()
         # A suite is over before more of the compiler, or threads of its own for collecting garbage, pay.
         frugal = ["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         java = ["java", *frugal, "-cp", f"{_INSTALLED}/*"]
@@ -81,11 +93,13 @@ class DynamoDBLocal:
             self.kill()
 
 
-def _install_dynamodb_local() -> None:
+def install_dynamodb_local() -> None:
+    """Fetch it by Maven, unless it is there. Not safe in two processes at once: call it before starting others."""
     complete = _INSTALLED / "complete"
     if complete.exists() and complete.stat().st_mtime >= _POM.stat().st_mtime:
         return
     goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={_INSTALLED}"]
+    print(f"Installing DynamoDB Local into {_INSTALLED.name}", flush=True)
     subprocess.run(["mvn", "-q", "-B", "-f", str(_POM), *goal], check=True)
     complete.touch()
 

@@ -20,7 +20,12 @@ _START_SECONDS = 30
 
 
 def run_playlists(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, with this environment instead of ours if one is given."""
+    """Run the command to its end, with this environment instead of ours if one is given.
+
+    What would serve gets a free port, unless the arguments name one.
+    """
+    if arguments[0] in ("dev", "serve") and "--port" not in arguments:
+        arguments += ("--port", str(free_port()))
     return subprocess.run(
         [PLAYLISTS, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
     )

@@ -110,12 +110,11 @@ def test_missing_table_is_named_with_the_command_that_makes_it(endpoint_url: str
     assert "playlists table create" in line
 
 
-@pytest.mark.parametrize("command", [("serve",), ("table", "create"), ("table", "check"), ("dev", "--port", "0")])
+@pytest.mark.parametrize("command", [("serve",), ("table", "create"), ("table", "check"), ("dev",)])
 def test_unreachable_endpoint_is_named(endpoint_url: str, command: tuple[str, ...]) -> None:
     unreachable = f"http://127.0.0.1:{free_port()}"
-    arguments = [argument if argument != "0" else str(free_port()) for argument in command]
 
-    line = mend_line(run_playlists(*arguments, environment=without(AWS_ENDPOINT_URL_DYNAMODB=unreachable)))
+    line = mend_line(run_playlists(*command, environment=without(AWS_ENDPOINT_URL_DYNAMODB=unreachable)))
 
     assert unreachable in line
     assert "AWS_ENDPOINT_URL_DYNAMODB" in line
@@ -194,10 +193,9 @@ def test_examples_that_cannot_be_written_are_told(endpoint_url: str) -> None:
         "DescribeTable": (200, {"Table": table}),
         "PutItem": (400, {"__type": "x#AccessDeniedException", "message": "Read only."}),
     }
-    port = str(free_port())
 
     with stand_in(answers.__getitem__) as url:
-        line = mend_line(run_playlists("dev", "--port", port, environment=without(AWS_ENDPOINT_URL_DYNAMODB=url)))
+        line = mend_line(run_playlists("dev", environment=without(AWS_ENDPOINT_URL_DYNAMODB=url)))
 
     assert "examples" in line
     assert "Read only." in line

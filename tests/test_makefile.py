@@ -1,7 +1,10 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.engines import PROJECT
 
@@ -31,6 +34,19 @@ def test_environment_that_could_only_be_made_in_half_is_made_again(tmp_path: Pat
 
     assert "ensurepip" in failed.stderr
     assert "-m venv .venv\n" in again.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "test"])
+def test_installing_shows_what_is_installed(tmp_path: Path, command: str) -> None:
+    for name in ("requirements/run.txt", "requirements/test.txt", "requirements/engine.txt", "pyproject.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    planned = make(tmp_path, "--dry-run", command)
+
+    installs = [line for line in planned.stdout.splitlines() if " pip " in line]
+    assert len(installs) >= 3
+    assert not [line for line in installs if re.search(r"--quiet|\s-q", line)]
 
 
 def test_help_lists_the_commands(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from app.store.embedded import free_port
 from app.store.playlists import PlaylistRepository
 from tests.servers import Served, run_playlists, running_playlists, without
 from tests.test_cli import is_running
@@ -172,7 +171,7 @@ def test_workers_that_cannot_start_are_a_failure(endpoint_url: str, table_name: 
     (tmp_path / "sitecustomize.py").write_text("import os, sys\nif 'spawn_main' in str(sys.orig_argv): os._exit(3)\n")
     environment = without(PLAYLISTS_TABLE_NAME=table_name, PYTHONPATH=str(tmp_path))
 
-    ended = run_playlists("serve", "--workers", "2", "--port", str(free_port()), environment=environment)
+    ended = run_playlists("serve", "--workers", "2", environment=environment)
 
     assert ended.returncode == 3, ended
 

@@ -33,6 +33,10 @@ _EntityTagsField = Annotated[
 _IdempotencyKeyField = Annotated[str | None, WithJsonSchema({"type": "string", "pattern": KEY_PATTERN})]
 
 PlaylistToken = Annotated[str, Path(description="The playlist's token.", json_schema_extra={"example": "PLAYLIST_1"})]
+# Not the playlist of the other examples: those that follow on the docs page still need it.
+DeletedPlaylistToken = Annotated[
+    str, Path(description="The playlist's token.", json_schema_extra={"example": "PLAYLIST_3"})
+]
 
 
 async def _repository(request: Request) -> PlaylistRepository:

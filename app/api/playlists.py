@@ -9,7 +9,14 @@ from ulid import ULID
 
 from app.api.auth import READS, WRITES
 from app.api.bodies import JsonBody
-from app.api.dependencies import Playlists, PlaylistToken, RequestCaller, RequestPreconditions, RequestWrite
+from app.api.dependencies import (
+    DeletedPlaylistToken,
+    Playlists,
+    PlaylistToken,
+    RequestCaller,
+    RequestPreconditions,
+    RequestWrite,
+)
 from app.api.openapi import CONDITIONAL, OF_ONE, WITH_BODY, Example, playlist_answer, problems, request_body
 from app.api.problems import RequestRefused
 from app.api.responses import JSON, not_modified_response, playlist_response, write_response
@@ -30,7 +37,8 @@ _PATCH: Mapping[str, type[PlaylistMergePatch | PlaylistJsonPatch]] = {
     JSON_PATCH: PlaylistJsonPatch,
 }
 
-_EXAMPLE_TRACKS = ["ALBUM_1/TRACK_1", "ALBUM_2/TRACK_7"]
+# As many as the example playlist has, so that the JSON Patch applies before and after they replace its tracks.
+_EXAMPLE_TRACKS = ["ALBUM_1/TRACK_1", "ALBUM_2/TRACK_7", "ALBUM_3/TRACK_5"]
 
 
 @router.post(
@@ -210,7 +218,10 @@ async def put_playlist(
     },
 )
 async def delete_playlist(
-    playlist_token: PlaylistToken, caller: RequestCaller, preconditions: RequestPreconditions, playlists: Playlists
+    playlist_token: DeletedPlaylistToken,
+    caller: RequestCaller,
+    preconditions: RequestPreconditions,
+    playlists: Playlists,
 ) -> Response:
     """Delete a playlist, only if nobody has written since it was read; with `If-Match`, since then.
 

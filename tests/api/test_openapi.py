@@ -237,6 +237,30 @@ async def test_every_example_gets_the_stated_answer_from_the_example_playlists(
     assert response.status_code == stated
 
 
+async def test_operations_answer_as_stated_when_the_docs_page_is_executed_from_top_to_bottom(
+    http: httpx2.AsyncClient, playlists: PlaylistRepository
+) -> None:
+    await add_examples(playlists)
+    answered, stated = [], []
+
+    for identifier, (method, path, operation) in operations().items():
+        # The page sends the one `example` of a parameter; several `examples` are only shown.
+        schemas = {parameter["name"]: parameter["schema"] for parameter in operation.get("parameters", [])}
+        url = path.format(**{name: schema["example"] for name, schema in schemas.items() if "example" in schema})
+        success = next(status for status in operation["responses"] if status.startswith("2"))
+        requests: list[tuple[str | None, dict[str, str], str]] = [
+            (json.dumps(example["value"]), {"Content-Type": media_type}, example["summary"].rpartition(": ")[2])
+            for media_type, content in operation.get("requestBody", {}).get("content", {}).items()
+            for example in content["examples"].values()
+        ]
+        for body, headers, status in requests or [(None, {}, success)]:
+            response = await http.request(method, url, content=body, headers=headers)
+            answered.append((identifier, body, response.status_code))
+            stated.append((identifier, body, int(status)))
+
+    assert answered == stated
+
+
 @pytest.mark.parametrize(("schema", "example"), response_examples())
 def test_every_example_of_an_answer_fits_its_schema(schema: dict[str, Any], example: Any) -> None:
     Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(example)

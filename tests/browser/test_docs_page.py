@@ -16,7 +16,7 @@ EXAMPLE = "/playlists/PLAYLIST_1"
 
 
 def executions() -> list[Any]:
-    """Each operation with each of its examples, and the status that the document states."""
+    """Each operation with each of its examples, from top to bottom, and the status that the document states."""
     found = []
     for operations in DOCUMENT["paths"].values():
         for operation in operations.values():
@@ -51,7 +51,7 @@ def opened(visit: Visit, operation: Mapping[str, Any]) -> Locator:
     return part
 
 
-@pytest.mark.usefixtures("example_playlist")
+# One after another on one service, as by somebody who goes through the page.
 @pytest.mark.parametrize(("operation", "media_type", "example", "status"), executions())
 def test_operation_answers_as_documented_when_executed_as_it_stands(
     visit: Visit, operation: Mapping[str, Any], media_type: str | None, example: str | None, status: int
