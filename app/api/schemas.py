@@ -340,7 +340,8 @@ class InvalidRequestProblem(Problem):
 class PlayCount(BaseModel):
     playlist_token: str
     play_count: int | None = Field(
-        description="Null where another program has stored something else than a whole number."
+        description="Null where another program has stored something else than a whole number.",
+        json_schema_extra={"format": "int64"},
     )
 
 

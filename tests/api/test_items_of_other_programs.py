@@ -35,6 +35,12 @@ WRITES: dict[str, Write] = {
 each_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 
 
+@pytest.fixture
+async def created(http: httpx2.AsyncClient) -> httpx2.Response:
+    """The answer that created p1."""
+    return await http.put(P1, json=MINE)
+
+
 class TestEachWriteStartsFromAFreshRead:
     @each_write
     async def test_attribute_that_is_added_changed_or_removed_right_before_a_write_stays_so(
