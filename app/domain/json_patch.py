@@ -70,7 +70,7 @@ class Location:
 
     @property
     def is_text(self) -> bool:
-        return self.is_track or self.member not in (None, "playlist_version", "track_tokens")
+        return self.is_track or self.member not in (None, "playlist_version", "track_tokens", "track_count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,9 @@ class JsonPatch:
         """The value if it may come there. Raises InvalidChange with pointers that begin with `pointer`."""
         current = document.playlist
         faults: Sequence[tuple[str, str]] = ()
-        if path.is_track:
+        if value is None:
+            faults = [("", "must be a string")]
+        elif path.is_track:
             fault = track_token_fault(value, narrowed_to=self.narrowed_to)
             if fault and document.occurrences(value) >= current.occurrences[value]:
                 faults = [("", fault)]

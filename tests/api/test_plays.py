@@ -265,7 +265,7 @@ class TestOtherWriters:
             {"S": "many"},
             {"NULL": True},
             {"N": "1.5"},
-            {"N": "1E-3"},
+            {"N": "0.001"},
             {"L": []},
             pytest.param(
                 {"N": "9" * 38 + "0" * 80},

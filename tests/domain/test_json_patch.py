@@ -194,6 +194,28 @@ class TestApply:
 class TestUnfitContent:
     """What other programs stored past our limits stays usable; nobody can add to it."""
 
+    @pytest.mark.parametrize(
+        ("operations", "pointers"),
+        [
+            ([replace("/playlist_name", " ")], ["/0/value"]),
+            ([remove("/track_tokens/0"), add("/track_tokens/0", "x")], ["/1/value"]),
+            ([add("/track_tokens", ["A/1", "x", "no slash", "no slash"])], ["/0/value/1", "/0/value/3"]),
+            ([add("/track_tokens", ["x"] * 1_000)], [f"/0/value/{index}" for index in range(FAULTS_LISTED)]),
+        ],
+    )
+    def test_is_refused_where_the_playlist_does_not_have_it(
+        self, operations: list[Members], pointers: list[str]
+    ) -> None:
+        with pytest.raises(InvalidChange) as refusal:
+            apply(UNFIT, *operations)
+
+        assert [pointer for pointer, _ in refusal.value.faults] == pointers
+
+    def test_can_be_removed_and_added_again(self) -> None:
+        moved = apply(UNFIT, remove("/track_tokens/0"), add("/track_tokens/-", "no slash"))
+
+        assert moved.track_tokens == ("A/1", "no slash")
+
     def test_stays_where_the_patch_does_not_touch_it(self) -> None:
         assert apply(UNFIT, add("/track_tokens/-", "B/1")) == UNFIT.with_tracks(("no slash", "A/1", "B/1"))
 
@@ -230,7 +252,7 @@ class TestUnfitContent:
         with pytest.raises(InvalidChange, match="not allowed") as copied:
             JsonPatch.parse([copy("/track_tokens/0", "/track_tokens/0")], narrowed_to=narrowed_to).apply(playlist)
         with pytest.raises(InvalidChange, match="not allowed") as added:
-            JsonPatch.parse([add("/track_tokens", ["A/1", "album/1"])], narrowed_to=narrowed_to)
+            JsonPatch.parse([add("/track_tokens", ["A/1", "album/2"])], narrowed_to=narrowed_to).apply(playlist)
 
         assert moved.track_tokens == ("A/1", "album/1")
         assert [pointer for pointer, _ in copied.value.faults + added.value.faults] == ["/0/from", "/0/value/1"]
@@ -298,13 +320,13 @@ class TestParse:
             ([{"op": "move", "path": "/playlist_name"}], ["/0/from"]),
             ([{"op": "copy", "path": "/playlist_name", "from": None}], ["/0/from"]),
             ([add("/playlist_name", 5), add("/playlist_name", ["A/1"])], ["/0/value", "/1/value"]),
-            ([replace("/playlist_name", None), replace("/playlist_name", " ")], ["/0/value", "/1/value"]),
-            ([add("/track_tokens/0", "x"), add("/track_tokens/0", ["A/1"])], ["/0/value", "/1/value"]),
+            ([replace("/playlist_name", None), replace("/playlist_name", 1)], ["/0/value", "/1/value"]),
+            ([add("/track_tokens/0", None), add("/track_tokens/0", ["A/1"])], ["/0/value", "/1/value"]),
             ([add("/track_tokens", "A/1"), add("/track_tokens", None)], ["/0/value", "/1/value"]),
-            ([add("/track_tokens", ["A/1", "x", 1])], ["/0/value/1", "/0/value/2"]),
-            ([remove("/track_tokens/0"), remove("/x"), replace("/track_tokens/0", "y")], ["/1/path", "/2/value"]),
+            ([add("/track_tokens", ["A/1", None, 1])], ["/0/value/1", "/0/value/2"]),
+            ([remove("/track_tokens/0"), remove("/x"), replace("/track_tokens/0", 1)], ["/1/path", "/2/value"]),
             ([{}] * OPERATIONS_LIMIT, [f"/{number}/op" for number in range(FAULTS_LISTED)]),
-            ([add("/track_tokens", ["x"] * 1_000)], [f"/0/value/{index}" for index in range(FAULTS_LISTED)]),
+            ([add("/track_tokens", [1] * 1_000)], [f"/0/value/{index}" for index in range(FAULTS_LISTED)]),
         ],
         ids=lambda case: json.dumps(case)[:60],
     )

@@ -38,14 +38,14 @@ MUTANTS = (
     Mutant(
         "condition dropped",
         "store/items.py",
-        'return Condition(f"playlist_version = :read_version AND {newest}", values)',
+        'return Condition(f"{version} AND {newest}", values or None)',
         'return Condition("attribute_exists(partition_key)")',
     ),
     Mutant(
         "condition on the version only",
         "store/items.py",
-        'return Condition(f"playlist_version = :read_version AND {newest}", values)',
-        'return Condition("playlist_version = :read_version", {":read_version": values[":read_version"]})',
+        'return Condition(f"{version} AND {newest}", values or None)',
+        'return Condition(version, {name: values[name] for name in values if name == ":read_version"} or None)',
     ),
     Mutant(
         "unconditional delete",
