@@ -2,9 +2,11 @@
 
 import asyncio
 import math
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from http import HTTPMethod
 from typing import TYPE_CHECKING, Any
 
 import httptools
@@ -19,6 +21,12 @@ from app.drain import Drain
 if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+# RFC 9110 section 7.2, RFC 3986 section 3.2: a name, an IPv4 address or one in brackets, and a port.
+_HOST = re.compile(rb"(?:\[[0-9A-Za-z:.~!$&'()*+,;=_-]+\]|(?:[0-9A-Za-z.~!$&'()*+,;=_-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
+# RFC 9112 section 3: a request line, whatever its method.
+_REQUEST_LINE = re.compile(rb"^([0-9A-Za-z!#$%&'*+.^_`|~-]+) [^ \r\n]+ HTTP/1\.[01]\r?$", re.MULTILINE)
 
 
 class Connection(HttpToolsProtocol):
@@ -81,9 +89,7 @@ class Connection(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as upgrade:
                 data = self._head_without_offer() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
-                # What a callback raised is in the context of the parser's error.
-                cause = error.__context__
-                self._refuse(cause if isinstance(cause, _Refusal) else _NO_HTTP)
+                self._refuse(_refusal_of(error, data))
                 return
         if self._in_head and self._received > self.head_limit:
             self._refuse(self._head_too_large())
@@ -109,6 +115,8 @@ class Connection(HttpToolsProtocol):
             size += len(name) + len(value)
             if name == b"host":
                 hosts += 1
+                if not _HOST.fullmatch(value):
+                    raise _Refusal("malformed-request", "The Host header is not a host and an optional port.")
             elif name == b"transfer-encoding" and value.lower() != b"chunked":
                 raise _Refusal("malformed-request", "The only transfer coding is chunked.")
         if size > self.head_limit or len(self.headers) > self.header_limit:
@@ -124,7 +132,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
         self._waiting_since = math.inf
-        if self._closes_after(self.cycle):
+        if self._closes_after_answers():
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
@@ -167,15 +175,13 @@ class Connection(HttpToolsProtocol):
         if not self._is_serving and not self._in_head:
             self.transport.close()
 
-    def _closes_after(self, cycle: RequestResponseCycle) -> bool:
+    def _closes_after_answers(self) -> bool:
         drain: Drain | None = self.app_state.get("drain")
-        # Answered before it was asked for its body, a client that expects a 100 may send it or not (RFC 9110
-        # section 10.1.1): no further request could be told from it.
-        return self._is_last or cycle.waiting_for_100_continue or (drain is not None and drain.has_begun)
+        return self._is_last or (drain is not None and drain.has_begun)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGIApp") -> None:  # type: ignore[override]
         if not self._refuse_at_once(cycle):
-            super()._start_asgi_task(cycle, partial(self._serve, app))
+            super()._start_asgi_task(cycle, partial(self._serve, cycle, app))
 
     def _refuse_at_once(self, cycle: RequestResponseCycle) -> bool:
         """Answer a request that the service refuses before it is called, or say that it has to be.
@@ -186,7 +192,7 @@ class Connection(HttpToolsProtocol):
         refuse: Callable[[Scope], Response | None] | None = self.app_state.get("refuse_at_once")
         if refuse is None or self.flow.write_paused or self._answers.is_holding:
             return False
-        if not cycle.keep_alive or self._closes_after(cycle):
+        if not cycle.keep_alive or cycle.waiting_for_100_continue or self._closes_after_answers():
             return False
         try:
             response = refuse(cycle.scope)  # type: ignore[arg-type]
@@ -204,8 +210,22 @@ class Connection(HttpToolsProtocol):
         self.on_response_complete()
         return True
 
-    def _serve(self, app: "ASGIApp", scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
+    def _serve(
+        self, cycle: RequestResponseCycle, app: "ASGIApp", scope: "Scope", receive: "Receive", send: "Send"
+    ) -> Awaitable[None]:
+        if cycle.waiting_for_100_continue:
+            send = partial(self._send_to_expectant, cycle, send)
         return app(scope, partial(self._receive, scope, receive), send)
+
+    async def _send_to_expectant(self, cycle: RequestResponseCycle, send: "Send", message: "Message") -> None:
+        """Send to a client that waits for a 100 before it sends its body (RFC 9110 section 10.1.1).
+
+        Answered before it was asked for the body, it may send that or not, and no further request could be told
+        from it.
+        """
+        if cycle.waiting_for_100_continue and CONTENT not in cycle.scope:
+            cycle.keep_alive = False
+        await send(message)
 
     async def _receive(self, scope: "Scope", receive: "Receive") -> "Message":
         message = await receive()
@@ -316,4 +336,12 @@ class _Refusal(Exception):
         self.detail = detail
 
 
-_NO_HTTP = _Refusal("malformed-request", "What was sent is no HTTP request.")
+def _refusal_of(error: httptools.HttpParserError, data: bytes) -> _Refusal:
+    # What a callback raised is in the context of the parser's error.
+    if isinstance(error.__context__, _Refusal):
+        return error.__context__
+    if isinstance(error, httptools.HttpParserInvalidMethodError):
+        methods = [method.decode() for method in _REQUEST_LINE.findall(data)]
+        if unknown := [method for method in methods if method not in set(HTTPMethod)]:
+            return _Refusal("method-not-implemented", f"There is no method {unknown[0]} in HTTP.")
+    return _Refusal("malformed-request", "What was sent is not an HTTP request.")

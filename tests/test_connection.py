@@ -225,6 +225,14 @@ def problem_of(answer: bytes) -> dict[str, Any]:
         ),
         pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="no Host"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", id="two Hosts"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a b/\r\n\r\n", id="Host with a space"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", id="Host with a path"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: user@a\r\n\r\n", id="Host with a user"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a:8o\r\n\r\n", id="Host with a port that is not a number"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", id="Host with half a bracket"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", id="list as Host"),
+        pytest.param(b"GE\x00T / HTTP/1.1\r\nHost: x\r\n\r\n", id="method that is not a token"),
+        pytest.param(b"GET\r\n\r\n", id="no request line"),
         pytest.param(b"CONNECT evil:443 HTTP/1.1\r\nHost: x\r\n\r\n", id="CONNECT"),
         pytest.param(b"GET http://evil HTTP/1.1\r\nHost: x\r\n\r\n", id="target without a path"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2"),
@@ -240,6 +248,25 @@ async def test_ambiguous_request_is_refused_and_nothing_after_it_is_served(
     assert problem_of(answer)["code"] == "malformed-request"
     assert b"connection: close" in answer
     assert "GET /second" not in recorder.seen
+
+
+@pytest.mark.parametrize("host", [b"", b"a", b"127.0.0.1:8080", b"[::1]:80", b"b\xc3\xbc".hex().encode(), b"a_b.c:"])
+async def test_host_of_any_valid_form_is_served(served: Served, recorder: Recorder, host: bytes) -> None:
+    [answer] = await served.answers(b"GET /second HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % host)
+
+    assert status_of(answer) == 200
+
+
+@pytest.mark.parametrize("method", [b"FROB", b"get", b"Foo-Bar", b"GETT", b"G", b"patch", b"!#$%&'*+.^_`|~", b"1"])
+@pytest.mark.parametrize("before", [b"", SECOND], ids=["first", "after another"])
+async def test_method_that_http_does_not_know_is_501_in_any_spelling(
+    served: Served, recorder: Recorder, method: bytes, before: bytes
+) -> None:
+    [*_, answer] = await served.answers(before, b"%b / HTTP/1.1\r\nHost: x\r\n\r\n" % method)
+
+    assert status_of(answer) == 501
+    assert problem_of(answer)["code"] == "method-not-implemented"
+    assert method.decode() in problem_of(answer)["detail"]
 
 
 @pytest.mark.parametrize(
@@ -358,6 +385,20 @@ async def test_client_that_was_not_asked_for_its_body_cannot_send_another_reques
 
     assert b"connection: close" in answer
     assert recorder.seen == ["POST /unread"]
+
+
+@pytest.mark.parametrize("parts", [1, 2], ids=["body without being asked", "body after the 100"])
+async def test_client_whose_body_was_read_can_send_another_request(
+    served: Served, recorder: Recorder, parts: int
+) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+
+    *_, first, second = await served.answers(*([head + b"hello"] if parts == 1 else [head, b"hello"]), SECOND)
+
+    assert first.endswith(b"hello")
+    assert b"connection: close" not in first
+    assert status_of(second) == 200
+    assert recorder.seen == ["POST /", "GET /second"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,18 @@ def field_lines(scope: "Scope", name: bytes) -> list[str]:
 
 
 def field_value(scope: "Scope", name: bytes) -> str:
-    """The value of a field that has one line, the first if there are more; empty where there is none."""
+    """The value of a field that may stand once; empty where there is none.
+
+    Raises AmbiguousField where it stands several times with different values: whichever is taken, somebody
+    before or behind this service may take the other one (RFC 9110 section 5.3).
+    """
     lines = field_lines(scope, name)
-    return lines[0] if lines else ""
+    if not lines:
+        return ""
+    if any(line != lines[0] for line in lines):
+        raise AmbiguousField(name.decode().title())
+    return lines[0]
+
+
+class AmbiguousField(Exception):
+    """`str` is the name of the field."""

@@ -58,6 +58,13 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             "The path exists, but not with this method. `Allow` lists the methods that it has.",
         ),
         ProblemType(
+            "method-not-implemented",
+            501,
+            "Method not implemented",
+            "HTTP has no method of this name. Methods are case-sensitive: `GET`, not `get`. OPTIONS on a path answers "
+            "with `Allow`, which lists the methods that the path has.",
+        ),
+        ProblemType(
             "edit-conflict",
             409,
             "Edit conflict",

@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Mapping
+from http import HTTPMethod
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
+from app.api.fields import AmbiguousField
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.request_id import request_id
 from app.api.schemas import BODY_LIMIT, fault_detail
@@ -127,6 +130,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     """Make every error of the app, the framework's own among them, problem details."""
     app.add_exception_handler(PlaylistError, _playlist_error)
     app.add_exception_handler(RequestRefused, _request_refused)
+    app.add_exception_handler(AmbiguousField, _ambiguous_field)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _framework_error)
 
@@ -183,6 +187,10 @@ async def _request_refused(request: Request, error: Exception) -> Response:
     return refusal(request, error)
 
 
+async def _ambiguous_field(request: Request, error: Exception) -> Response:
+    return problem(request, "malformed-request", f"{error} stands several times, with different values. Send it once.")
+
+
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [
@@ -196,9 +204,15 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     others = "malformed-request" if 400 <= error.status_code < 500 else "internal-error"
     code = _FRAMEWORK_CODES.get(error.status_code, others)
+    if code == "method-not-allowed" and request.method not in set(HTTPMethod):
+        return problem(request, "method-not-implemented", f"There is no method {request.method} in HTTP.")
     if code == "method-not-allowed":
+        routes = _routes_by_method(request.app.routes, request)
         # Inside a mount no route of ours matches; what is mounted there names its methods itself.
-        allow = ", ".join(_methods_of_path(request.app.routes, request)) or (error.headers or {}).get("Allow", "")
+        methods = set(routes) or set((error.headers or {}).get("Allow", "").split(", "))
+        allow = ", ".join(sorted(methods | {"OPTIONS"}))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": allow, **_accept_patch(routes)})
         detail = f"{request.method} is not allowed here; {allow} are."
         return problem(request, code, detail, headers={"Allow": allow})
     if code == "not-found":
@@ -218,12 +232,20 @@ async def unforeseen_error(request: Request, error: Exception) -> Response:
     return problem(request, "internal-error", detail)
 
 
-def _methods_of_path(routes: list[BaseRoute], request: Request) -> list[str]:
-    """All methods of a path: Starlette's Allow covers the first route of it only."""
-    methods: set[str] = set()
-    for route in routes:
-        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"):
-            match, _ = route.matches({**request.scope, "method": method})
-            if match is Match.FULL:
-                methods.add(method)
-    return sorted(methods)
+def _routes_by_method(routes: list[BaseRoute], request: Request) -> dict[str, BaseRoute]:
+    """The routes that a path has: Starlette's Allow covers the first of them only."""
+    return {
+        method: route
+        for route in routes
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
+    }
+
+
+def _accept_patch(routes: Mapping[str, BaseRoute]) -> dict[str, str]:
+    """RFC 5789 section 3.1."""
+    patch = routes.get("PATCH")
+    if not isinstance(patch, APIRoute):
+        return {}
+    media_types = (patch.openapi_extra or {})["requestBody"]["content"]
+    return {"Accept-Patch": ", ".join(media_types)}

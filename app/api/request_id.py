@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 
-from app.api.fields import field_value
+from app.api.fields import field_lines
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -25,7 +25,7 @@ def request_id(connection: HTTPConnection) -> str:
 
 def give_request_id(scope: "Scope") -> tuple[bytes, bytes]:
     """Give a request its id; returns the header line that its answer has."""
-    sent = field_value(scope, _FIELD)
+    sent = next(iter(field_lines(scope, _FIELD)), "")
     # It has to be its own, and no secret: those that are take a system call each.
     identifier = sent if _ACCEPTABLE.fullmatch(sent) else f"{random.getrandbits(128):032x}"
     scope.setdefault("state", {})["request_id"] = identifier

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Request, Response, params
 from fastapi.dependencies.models import Dependant
@@ -15,7 +16,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from starlette._utils import get_route_path
 from starlette.convertors import StringConvertor
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -55,14 +56,48 @@ class DirectRoute(APIRoute):
         plan = _Plan(tuple(self.param_convertors))
         plan.add(self.dependant)
         self._steps = tuple(plan.steps)
+        segments = self.path.split("/")
+        # Counted from the end, because a root path may come before.
+        self._parameter_segments = [index - len(segments) for index, name in enumerate(segments) if name[:1] == "{"]
+
+    def matches(self, scope: "Scope") -> tuple[Match, "Scope"]:
+        match, child_scope = super().matches(scope)
+        if match is not Match.NONE and has_encoded_slash(scope):
+            child_scope["path_params"] = dict(zip(self.param_convertors, self._decoded_segments(scope), strict=True))
+        return match, child_scope
+
+    def _decoded_segments(self, scope: "Scope") -> list[str]:
+        segments = scope["raw_path"].split(b"/")
+        return [_decoded(segments[index]) for index in self._parameter_segments]
 
     async def answer(self, request: Request, path_parameters: Sequence[str]) -> Response:
         """The endpoint's answer. Raises what a dependency or the endpoint raises."""
+        if has_encoded_slash(request.scope):
+            path_parameters = self._decoded_segments(request.scope)
         values: list[Any] = [request, *path_parameters]
         for function, places in self._steps:
             values.append(await function(*[values[place] for place in places]))
         response: Response = values[-1]  # The endpoint is the last of the steps.
         return response
+
+
+def has_encoded_slash(scope: "Scope") -> bool:
+    raw_path: bytes = scope.get("raw_path") or b""
+    return b"%2F" in raw_path or b"%2f" in raw_path
+
+
+def match_by_segment(scope: "Scope") -> None:
+    """Set the path to one whose slashes are those that separate segments: an encoded one stays `%2F`.
+
+    ASGI servers decode the whole path, and "a%2Fb" becomes two segments. A path is split first, and its
+    segments are decoded then (RFC 3986 section 2.4).
+    """
+    segments = scope["raw_path"].split(b"/")
+    scope["path"] = "/".join(_decoded(segment).replace("/", "%2F") for segment in segments)
+
+
+def _decoded(segment: bytes) -> str:
+    return unquote(segment.decode("ascii"))
 
 
 class DirectRoutes:

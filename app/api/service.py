@@ -12,7 +12,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from app.api.overload import Places, overloaded
 from app.api.problems import refusal, unforeseen_error
 from app.api.request_id import give_request_id
-from app.api.routes import DirectRoutes
+from app.api.routes import DirectRoutes, has_encoded_slash, match_by_segment
 from app.api.telemetry import Telemetry
 from app.store.ledger import Ledger, opened_ledger
 
@@ -46,6 +46,8 @@ class Service(FastAPI):
         return self._around(DirectRoutes(self.routes, self.exception_handlers, otherwise=routed))
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] == "http" and has_encoded_slash(scope):
+            match_by_segment(scope)
         # What FastAPI looks at here is for lifespan and traces.
         if self._is_traced or scope["type"] != "http" or self.middleware_stack is None:
             await super().__call__(scope, receive, send)
