@@ -18,7 +18,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from botocore.httpsession import get_cert_path
 
 from app.settings import Settings
-from app.store.integrity import check_integrity
+from app.store.integrity import check_integrity, check_items
 from app.store.values import decoded, encoded_item
 from app.store.wire.short_cut import ShortCut
 
@@ -98,6 +98,8 @@ def _check_integrity(response_dict: dict[str, Any], event_name: str, **_: Any) -
     # As aiohttp has decoded it.
     sent = None if checksum is None else checksum.encode("utf-8", "surrogateescape")
     check_integrity(event_name, response_dict["status_code"], sent, response_dict["body"])
+    # botocore's parser drops what does not fit, or raises errors that are not its own.
+    check_items(event_name, response_dict["body"])
 
 
 def _with_values_decoded(params: Any, **_: Any) -> Any:

@@ -129,7 +129,7 @@ class DynamoDBTable:
         except _CALL_ERRORS as error:
             _raise_read_failure(error)
         item: Item | None = answer.get("Item")  # type: ignore[assignment]
-        return item
+        return item or None
 
     async def query_index(
         self, index_name: str, key: Condition, *, limit: int, after: Item | None

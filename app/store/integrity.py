@@ -5,6 +5,8 @@ import zlib
 
 from botocore.exceptions import BotoCoreError
 
+from app.store.values import is_plain_item
+
 
 class CorruptAnswer(BotoCoreError):  # type: ignore[misc]
     """An answer that was damaged on its way; botocore would take it for one without content."""
@@ -22,6 +24,19 @@ def check_integrity(event: str, status: int, checksum: bytes | None, body: bytes
     """
     intact = _is_answer(body) if checksum is None else checksum == b"%d" % zlib.crc32(body)
     if not intact or 200 < status < 400:
+        raise CorruptAnswer(event=event)
+
+
+def check_items(event: str, body: bytes) -> None:
+    """Raises CorruptAnswer if an item or attributes in the content are none that DynamoDB can have written."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return
+    if not isinstance(answer, dict):
+        return
+    items = [answer.get("Item"), answer.get("Attributes"), *(answer.get("Items") or ())]
+    if not all(item is None or is_plain_item(item) for item in items):
         raise CorruptAnswer(event=event)
 
 

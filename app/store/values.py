@@ -24,15 +24,19 @@ _LIST_HEAD, _LIST_SEPARATOR, _LIST_TAIL = b'{"L":[{"S":"', b'"},{"S":"', b'"}]}'
 _BYTES_PER_CHARACTER = 4  # At most.
 
 
-class _String(msgspec.Struct):
+class ImpossibleValue(ValueError):
+    """What DynamoDB cannot have written: not one of its types, or with content of another one."""
+
+
+class _String(msgspec.Struct, forbid_unknown_fields=True):
     S: str
 
 
-class _Number(msgspec.Struct):
+class _Number(msgspec.Struct, forbid_unknown_fields=True):
     N: str
 
 
-class _List(msgspec.Struct):
+class _List(msgspec.Struct, forbid_unknown_fields=True):
     L: list[msgspec.Raw]
 
 
@@ -42,6 +46,7 @@ _number_in = msgspec.json.Decoder(_Number).decode
 _list_in = msgspec.json.Decoder(_List).decode
 _strings_in = msgspec.json.Decoder(tuple[str, ...]).decode
 _plain_in = msgspec.json.Decoder(dict[str, Any]).decode
+_anything_in = msgspec.json.Decoder().decode
 
 
 def encoded(value: dict[str, Any]) -> AttributeValue:
@@ -76,34 +81,44 @@ def string_list(strings: Sequence[str]) -> AttributeValue:
 
 
 def string_of(value: AttributeValue | None) -> str | None:
-    """The string; None where there is none, or a value of another kind."""
+    """The string; None where there is none, or a value of another kind. Raises ImpossibleValue."""
     if value is None:
         return None
     try:
         return _string_in(value).S
     except msgspec.ValidationError:
+        _check_possible(value)
         return None
 
 
 def number_of(value: AttributeValue | None) -> int | Decimal | None:
-    """The number, in full; None where there is none, or a value of another kind."""
+    """The number, in full; None where there is none, or a value of another kind. Raises ImpossibleValue."""
     if value is None:
         return None
     try:
         text = _number_in(value).N
         return int(text) if text.isdecimal() else Decimal(text)
-    except (msgspec.ValidationError, InvalidOperation):
+    except msgspec.ValidationError:
+        _check_possible(value)
         return None
+    except InvalidOperation as error:
+        raise ImpossibleValue(repr(bytes(value)[:100])) from error
 
 
 def elements_of(value: AttributeValue | None) -> list[AttributeValue] | None:
-    """The elements of a list; None where there is none, or a value of another kind."""
+    """The elements of a list; None where there is none, or a value of another kind. Raises ImpossibleValue."""
     if value is None:
         return None
     try:
         return _list_in(value).L
     except msgspec.ValidationError:
+        _check_possible(value)
         return None
+
+
+def _check_possible(value: AttributeValue) -> None:
+    if not _is_plain_value(_anything_in(value)):
+        raise ImpossibleValue(repr(bytes(value)[:100]))
 
 
 def first_of(value: AttributeValue | None) -> AttributeValue | None:
@@ -196,6 +211,7 @@ def strings_of(value: AttributeValue | None) -> tuple[str, ...]:
 def _strings_and_count(value: AttributeValue | None) -> tuple[tuple[str, ...], int]:
     if value is None:
         return (), 0
+    _check_possible(value)
     [(kind, content)] = _plain_in(value).items()
     match kind:
         case "L":
@@ -237,6 +253,32 @@ def are_equal(one: AttributeValue | None, other: AttributeValue | None) -> bool:
     if one is None or other is None or one == other:
         return one is other or one == other
     return decoded(one) == decoded(other)
+
+
+def is_plain_item(item: Any) -> bool:
+    """Whether DynamoDB can have written the item: each value of one of its types, with content of that type."""
+    return isinstance(item, dict) and all(map(_is_plain_value, item.values()))
+
+
+def _is_plain_value(value: Any) -> bool:
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    [(kind, content)] = value.items()
+    match kind:
+        case "S" | "N" | "B":
+            return isinstance(content, str)
+        case "BOOL":
+            return isinstance(content, bool)
+        case "NULL":
+            return content is True
+        case "SS" | "NS" | "BS":
+            return isinstance(content, list) and all(isinstance(element, str) for element in content)
+        case "L":
+            return isinstance(content, list) and all(map(_is_plain_value, content))
+        case "M":
+            return isinstance(content, dict) and all(map(_is_plain_value, content.values()))
+        case _:
+            return False
 
 
 def item_size(item: Item) -> int:

@@ -115,7 +115,12 @@ class ConditionalWrites:
             holds_again = read is None or not read.names_a_write
             await self._attempts.write(call, deadline, holds_again=holds_again)
         except ConditionFailed as failed:
-            return _stored_in(failed.item), failed.uncertain
+            try:
+                return _stored_in(failed.item), failed.uncertain
+            except StorageUnavailable as unreadable:
+                if failed.uncertain:
+                    raise OutcomeUnknown(unreadable.cause) from unreadable
+                raise
         except OutcomeUnknown as unknown:
             met = await self._settle(playlist_token, unknown, deadline)
             if _is_unchanged(met, read):
@@ -126,12 +131,11 @@ class ConditionalWrites:
     async def _settle(self, playlist_token: str, unknown: OutcomeUnknown, deadline: Deadline) -> StoredPlaylist | None:
         """What the table holds after a write whose outcome is unknown."""
         try:
-            item = await self._attempts.settle(
-                lambda: self._table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline
+            return _stored_in(
+                await self._attempts.settle(lambda: self._table.get_item(playlist_token, PLAYLIST_SORT_KEY), deadline)
             )
         except (StorageUnavailable, Throttled):
             raise unknown from None
-        return _stored_in(item)
 
 
 def _is_unchanged(met: StoredPlaylist | None, read: StoredPlaylist | None) -> bool:

@@ -20,12 +20,17 @@ from app.domain.errors import (
     StorageUnavailable,
     Throttled,
 )
+from app.domain.playlist import PlaylistContent
 from app.settings import load_settings
+from app.store.attempts import Attempts
 from app.store.client import open_client
 from app.store.dynamodb import ConditionFailed, DynamoDBTable, NotANumber, NoTransactions
 from app.store.embedded import free_port
 from app.store.items import NO_SUCH_ITEM, owned_by
+from app.store.playlists import PlaylistRepository
+from app.store.plays import PlayCounters
 from app.store.values import decoded, encoded_item
+from tests.writers import ME
 
 WRONG_OPERAND = "An operand in the update expression has an incorrect data type"
 PLAIN_ITEM = {"partition_key": {"S": "p1"}, "sort_key": {"S": "INFO_"}}
@@ -156,6 +161,60 @@ async def test_write_whose_answer_was_lost_has_an_unknown_outcome_and_a_read_has
             await table.delete_item("p1", "INFO_", NO_SUCH_ITEM)
         with pytest.raises(StorageUnavailable):
             await table.get_item("p1", "INFO_")
+
+
+IMPOSSIBLE_ITEMS: dict[str, Any] = {
+    "a list": [PLAIN_ITEM],
+    "a string": "x",
+    "no key": {"playlist_name": {"S": "Mine"}},
+    "a number as key": {**PLAIN_ITEM, "partition_key": {"N": "1"}},
+    "a number as S": {**PLAIN_ITEM, "playlist_name": {"S": 5}},
+    "a number as N": {**PLAIN_ITEM, "playlist_version": {"N": 5}},
+    "an unknown type": {**PLAIN_ITEM, "playlist_version": {"Q": "1"}},
+    "no type": {**PLAIN_ITEM, "playlist_version": {}},
+    "two types": {**PLAIN_ITEM, "playlist_version": {"S": "1", "N": "1"}},
+    "a bare value": {**PLAIN_ITEM, "playlist_version": 1},
+    "a string as L": {**PLAIN_ITEM, "track_tokens": {"L": "A/1"}},
+    "a bare element": {**PLAIN_ITEM, "track_tokens": {"L": [{"S": "A/1"}, "A/2"]}},
+    "a list as M": {**PLAIN_ITEM, "track_tokens": {"M": []}},
+    "a number in a set": {**PLAIN_ITEM, "track_tokens": {"SS": [1]}},
+    "a null that is false": {**PLAIN_ITEM, "playlist_name": {"NULL": "x"}},
+    "digits that are none": {**PLAIN_ITEM, "playlist_version": {"N": "abc"}},
+}
+each_impossible_item = pytest.mark.parametrize("item", IMPOSSIBLE_ITEMS.values(), ids=IMPOSSIBLE_ITEMS)
+
+
+@each_impossible_item
+@pytest.mark.parametrize("has_checksum", [False, True])
+async def test_item_that_dynamodb_cannot_have_written_is_no_answer_to_a_read(
+    endpoint_url: str, item: Any, has_checksum: bool
+) -> None:
+    body = json.dumps({"Item": item}, separators=(",", ":"))
+    checksum = zlib.crc32(body.encode()) if has_checksum else None
+
+    async with table_behind(answering(200, body, checksum)) as table:
+        playlists = PlaylistRepository(table, Attempts(load_settings(auth="none", max_attempts=1)))
+        with pytest.raises(StorageUnavailable):
+            await playlists.get("p1")
+
+
+@each_impossible_item
+async def test_failed_condition_with_an_item_that_dynamodb_cannot_have_written_is_no_conflict(
+    endpoint_url: str, item: Any
+) -> None:
+    body = {"__type": "x#ConditionalCheckFailedException", "message": "", "Item": item}
+
+    async with table_behind(answering(400, body)) as table:
+        playlists = PlaylistRepository(table, Attempts(load_settings(auth="none", max_attempts=1)))
+        with pytest.raises((StorageUnavailable, OutcomeUnknown)):
+            await playlists.create("p1", PlaylistContent("Mine"), caller=ME)
+
+
+async def test_count_that_dynamodb_cannot_have_written_is_no_answer_to_a_read(endpoint_url: str) -> None:
+    async with table_behind(answering(200, {"Item": {**PLAIN_ITEM, "play_count": {"N": "many"}}})) as table:
+        counters = PlayCounters(table, Attempts(load_settings(auth="none", max_attempts=1)))
+        with pytest.raises(StorageUnavailable):
+            await counters.get("p1")
 
 
 def cancelled(*reasons: str) -> Answer:
