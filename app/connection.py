@@ -252,6 +252,7 @@ class Connection(HttpToolsProtocol):
             (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", b"%d" % len(content)),
             (REQUEST_ID_HEADER.lower().encode(), identifier.encode()),
+            (b"cache-control", b"no-store"),
             (b"connection", b"close"),
         ]
         self.logger.info("request %s refused: %s", identifier, refusal.detail)

@@ -265,6 +265,7 @@ async def test_method_that_http_does_not_know_is_501_in_any_spelling(
     [*_, answer] = await served.answers(before, b"%b / HTTP/1.1\r\nHost: x\r\n\r\n" % method)
 
     assert status_of(answer) == 501
+    assert b"cache-control: no-store" in answer
     assert problem_of(answer)["code"] == "method-not-implemented"
     assert method.decode() in problem_of(answer)["detail"]
 

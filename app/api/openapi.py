@@ -109,7 +109,9 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "description": "There if the write had been made under this Idempotency-Key before.",
         "schema": {"const": "true"},
     },
-    "Cache-Control": _required("Caches revalidate before use."),
+    "Cache-Control": _required(
+        "`private, no-cache` of an answer that is to be revalidated before use, else `no-store`."
+    ),
     "Location": _required("The path of the new playlist."),
     "Retry-After": _required("Seconds to wait before a retry.", "integer"),
     "WWW-Authenticate": _required("The scheme, and what is wrong with the token if there was one (RFC 6750)."),
@@ -162,7 +164,7 @@ def request_body(models: Mapping[str, type[BaseModel]], examples: Mapping[str, S
 
 def playlist_answer(description: str, *, created: bool = False, repeatable: bool = False) -> dict[str, Any]:
     """A response with a playlist; `repeatable` is that of a write that takes an Idempotency-Key."""
-    names = ["ETag", "Cache-Control", *["Location"] * created, *["Idempotency-Replayed"] * repeatable]
+    names = ["ETag", *["Location"] * created, *["Idempotency-Replayed"] * repeatable]
     return {
         "description": description,
         "headers": {name: _HEADERS[name] for name in names},
@@ -172,8 +174,8 @@ def playlist_answer(description: str, *, created: bool = False, repeatable: bool
 
 
 def json_answer(description: str, model: type[BaseModel]) -> dict[str, Any]:
-    """A response with another model, which caches have to revalidate."""
-    return {"description": description, "model": model, "headers": {"Cache-Control": _HEADERS["Cache-Control"]}}
+    """A response with another model."""
+    return {"description": description, "model": model}
 
 
 def page_parameters() -> dict[str, Any]:
@@ -205,7 +207,7 @@ def page_answer(description: str) -> dict[str, Any]:
     link = {**_HEADERS["Link"], "example": f'</playlists?limit=1&cursor={_EXAMPLE_CURSOR}>; rel="next"'}
     return {
         "description": description,
-        "headers": {"Cache-Control": _HEADERS["Cache-Control"], "Link": link},
+        "headers": {"Link": link},
         "content": {
             "application/json": {
                 "schema": _reference(PlaylistPage),
@@ -312,9 +314,9 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
         del responses["422"]
     for status, response in responses.items():
         headers = response.setdefault("headers", {})
-        headers["X-Request-ID"] = _REQUEST_ID
+        headers |= {"X-Request-ID": _REQUEST_ID, "Cache-Control": _HEADERS["Cache-Control"]}
         if status == "304":
-            headers |= {name: _HEADERS[name] for name in ("ETag", "Cache-Control")}
+            headers["ETag"] = _HEADERS["ETag"]
         problem = response.get("content", {}).get(PROBLEM_MEDIA_TYPE, {})
         for code, example in problem.get("examples", {}).items():
             example["value"] = _example_problem(code)  # FastAPI takes the nulls out of examples.

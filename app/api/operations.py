@@ -1,4 +1,4 @@
-"""For whoever runs the service: liveness, readiness, and what the problem types mean."""
+"""For whoever runs the service: liveness, readiness and metrics."""
 
 from typing import Annotated
 
@@ -6,8 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
 from app.api.openapi import problems_alone
-from app.api.problem_types import PROBLEM_TYPES
-from app.api.problems import RETRY_AFTER, RequestRefused, problem
+from app.api.problems import RETRY_AFTER, RequestRefused
 from app.api.routes import operation_id
 from app.api.schemas import Liveness
 from app.drain import Drain
@@ -55,13 +54,3 @@ async def get_metrics(request: Request) -> Response:
     """What the service counts and measures, for Prometheus; of all workers together."""
     metrics: Metrics = request.scope["state"]["metrics"]
     return Response(metrics.exposition(), headers={"Content-Type": MEDIA_TYPE})
-
-
-@router.head("/problems/{code}", include_in_schema=False)
-@router.get("/problems/{code}", include_in_schema=False)
-async def explain_problem(code: str, request: Request) -> Response:
-    """What a problem type means and what to do about it: where `type` of every problem leads."""
-    kind = PROBLEM_TYPES.get(code)
-    if kind is None:
-        return problem(request, "not-found", f"There is no problem type {code!r}.")
-    return PlainTextResponse(f"{kind.title} ({kind.code}, status {kind.status})\n\n{kind.explanation}\n")

@@ -5,15 +5,18 @@ SHA256SUMS beside them), and `index.html`, `dark-mode.js` and `start.js`, which 
 """
 
 import re
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from starlette.responses import FileResponse, HTMLResponse, Response
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from app.api.problem_types import PROBLEM_TYPES
+from app.api.fields import preferred_media_type
+from app.api.problem_types import PROBLEM_TYPES, ProblemType
+from app.api.problems import problem
 
 _LANDING_PAGE = Path(__file__).parent / "landing_page"
 _SWAGGER_UI = Path(__file__).parent / "swagger_ui"
@@ -53,13 +56,35 @@ async def get_docs_page() -> Response:
 @router.get("/problems")
 async def get_problem_types() -> Response:
     """All problem types on one page; each has its own at /problems/{code}, too."""
-    page = (_LANDING_PAGE / "problems.html").read_text(encoding="utf-8")
-    entries = "\n".join(
-        f'<dt id="{kind.code}"><a href="/problems/{kind.code}"><code>{kind.code}</code></a> '
-        f'<span class="status">{kind.status}</span> {escape(kind.title)}</dt>\n<dd>{_marked_up(kind.explanation)}</dd>'
-        for kind in PROBLEM_TYPES.values()
+    lead = (
+        "Every error is problem details (RFC 9457) with one of these as its <code>code</code>. They are stable: "
+        "programs can decide by them."
     )
-    return HTMLResponse(page.replace("<!-- problem types -->", entries), headers=_HEADERS)
+    page = _problems_page("Problem types", lead, PROBLEM_TYPES.values())
+    return HTMLResponse(page.replace("<!-- current -->", ' aria-current="page"'), headers=_HEADERS)
+
+
+@router.head("/problems/{code}")
+@router.get("/problems/{code}")
+async def explain_problem(code: str, request: Request) -> Response:
+    """What a problem type means and what to do about it, where the `type` of every problem leads: a page for browsers,
+    the same as JSON or text for others."""
+    kind = PROBLEM_TYPES.get(code)
+    if kind is None:
+        return problem(request, "not-found", f"There is no problem type {code!r}.")
+    headers = {**_HEADERS, "Vary": "Accept"}
+    match preferred_media_type(request, ("text/plain", "text/html", "application/json")):
+        case "text/html":
+            lead = '<a href="/problems">All problem types</a>'
+            return HTMLResponse(
+                _problems_page(kind.title, lead, [kind]).replace("<!-- current -->", ""), headers=headers
+            )
+        case "application/json":
+            members = {name: getattr(kind, name) for name in ("code", "status", "title", "explanation")}
+            return JSONResponse(members, headers=headers)
+        case _:
+            text = f"{kind.title} ({kind.code}, status {kind.status})\n\n{kind.explanation}\n"
+            return PlainTextResponse(text, headers=headers)
 
 
 @router.head("/favicon.ico")
@@ -67,6 +92,20 @@ async def get_problem_types() -> Response:
 async def get_icon() -> Response:
     """What browsers ask for beside answers that name no icon, as JSON does."""
     return FileResponse(_LANDING_PAGE / "icon.svg", headers=_HEADERS)
+
+
+def _problems_page(title: str, lead: str, kinds: Iterable[ProblemType]) -> str:
+    page = (_LANDING_PAGE / "problems.html").read_text(encoding="utf-8")
+    entries = "\n".join(
+        f'<dt id="{kind.code}"><a href="/problems/{kind.code}"><code>{kind.code}</code></a> '
+        f'<span class="status">{kind.status}</span> {escape(kind.title)}</dt>\n<dd>{_marked_up(kind.explanation)}</dd>'
+        for kind in kinds
+    )
+    content = (
+        f'    <h1 class="problem-types-head">{escape(title)}</h1>\n    <p class="lead">{lead}</p>\n'
+        f'    <dl class="problem-types">\n{entries}\n    </dl>'
+    )
+    return page.replace("<!-- title -->", escape(title)).replace("<!-- content -->", content)
 
 
 def _marked_up(text: str) -> str:

@@ -19,6 +19,8 @@ from app.store.ledger import Ledger, opened_ledger
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# Without it, caches may keep some answers as long as they see fit, a 404 or 501 among them (RFC 9111 section 4.2.2).
+NOT_STORED = (b"cache-control", b"no-store")
 _REPLAYED = (b"idempotency-replayed", b"true")
 # In the state of a request's scope.
 _HAS_PLACE = "has_place"
@@ -69,7 +71,7 @@ class Service(FastAPI):
         began = time.perf_counter()
         id_line = give_request_id(scope)
         response = refusal(Request(scope), overloaded())
-        response.raw_headers.append(id_line)
+        response.raw_headers += (id_line, NOT_STORED)
         self._request_telemetry.begin()
         seconds = time.perf_counter() - began
         self._request_telemetry.end(scope, response.status_code, is_replay=False, seconds=seconds, ledger=Ledger())
@@ -103,6 +105,8 @@ class RequestMiddleware:
                 headers = message.get("headers", ())
                 is_replay = _REPLAYED in headers
                 message["headers"] = [*headers, id_line]
+                if not any(name == b"cache-control" for name, _ in headers):
+                    message["headers"].append(NOT_STORED)
             await send(message)
 
         places = self._places

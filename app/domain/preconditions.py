@@ -14,6 +14,16 @@ _FIELD_VALUE = re.compile(ENTITY_TAGS_PATTERN.removesuffix("$"))
 _MEMBER = re.compile(_ENTITY_TAG)
 
 
+_MERGE = "Nothing was written: merge your change into `current` and retry with `If-Match: <current_etag>`."
+_ALTERED = (
+    "If-Match has the current entity-tag as {tag}, which is how a proxy alters it that compresses answers. It takes a "
+    "tag only as this service sent it (RFC 9110 section 13.1.1)."
+)
+_SEND_AS_SENT = (
+    "Nothing was written: send `If-Match: <current_etag>`, and set the proxy to leave ETag alone, or not to compress."
+)
+
+
 class MalformedEntityTags(ValueError):
     """A field value that is neither `*` nor a list of entity-tags."""
 
@@ -50,6 +60,17 @@ class EntityTags:
             return False
         return self.any or any(tag.removeprefix("W/") == current.entity_tag for tag in self.tags)
 
+    def altered_tag_of(self, current: Playlist | None) -> str | None:
+        """The tag that is the current one as a compressing proxy alters it: made weak, or with a suffix.
+
+        `W/"1-a-b"`, `"1-a-b-gzip"`. None where there is none.
+        """
+        if current is None:
+            return None
+        unclosed = current.entity_tag[:-1]
+        altered = (tag for tag in self.tags if tag.removeprefix("W/").startswith(unclosed))
+        return next((tag for tag in altered if tag != current.entity_tag), None)
+
     def __str__(self) -> str:
         return "*" if self.any else ", ".join(self.tags)
 
@@ -84,6 +105,8 @@ class Preconditions:
         PreconditionRequired.
         """
         if self.if_match is not None and not self.if_match.match_strongly(current):
+            if altered := self.if_match.altered_tag_of(current):
+                raise self._conflict(PreconditionFailed, _ALTERED.format(tag=altered), current, read, _SEND_AS_SENT)
             raise self._conflict(PreconditionFailed, "If-Match does not name the current state.", current, read)
         if self.if_none_match is not None and self.if_none_match.match_weakly(current):
             raise self._conflict(PreconditionFailed, "If-None-Match names the current state.", current, read)
@@ -94,14 +117,15 @@ class Preconditions:
                 PreconditionRequired, "This service takes no write without a precondition.", current, read
             )
 
-    def _conflict(self, kind: type[Conflict], what: str, current: Playlist | None, read: Playlist | None) -> Conflict:
+    def _conflict(
+        self, kind: type[Conflict], what: str, current: Playlist | None, read: Playlist | None, then: str = _MERGE
+    ) -> Conflict:
         if current is None:
             state, then = "There is no such playlist", "Nothing was written: create it, or let it be."
         elif current.playlist_version is None:
-            state, then = "Its version cannot be read", "Nothing was written."
+            state = "It has no version"
         else:
             state = f"It is at version {current.playlist_version}"
-            then = "Nothing was written: merge your change into `current` and retry with `If-Match: <current_etag>`."
         return kind(
             f"{what} {state}. {then}",
             current=current,

@@ -14,24 +14,31 @@ SUMS = {
     if not line.startswith("#")
 }
 OURS = {"SHA256SUMS", "index.html", "dark-mode.js", "start.js"}
-PAGES = ("/", "/docs", "/problems")
+PAGES = ("/", "/docs", "/problems", "/problems/edit-conflict")
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+
+
+@pytest.fixture
+async def browser(http: httpx2.AsyncClient) -> httpx2.AsyncClient:
+    http.headers["Accept"] = BROWSER
+    return http
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_page_loads_from_this_service_alone(http: httpx2.AsyncClient, path: str) -> None:
-    page = await http.get(path)
+async def test_page_loads_from_this_service_alone(browser: httpx2.AsyncClient, path: str) -> None:
+    page = await browser.get(path)
 
     assert page.status_code == 200
     assert "://" not in page.text
     links = re.findall('(?:src|href)="([^"#]+)"', page.text)
     assert links
     for link in links:
-        assert (await http.get(link)).status_code == 200, link
+        assert (await browser.get(link)).status_code == 200, link
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/assets/demonstration.js", "/docs/assets/index.html", "/favicon.ico"])
-async def test_pages_and_their_parts_are_bound_to_this_service(http: httpx2.AsyncClient, path: str) -> None:
-    page = await http.get(path)
+async def test_pages_and_their_parts_are_bound_to_this_service(browser: httpx2.AsyncClient, path: str) -> None:
+    page = await browser.get(path)
 
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -41,8 +48,8 @@ async def test_pages_and_their_parts_are_bound_to_this_service(http: httpx2.Asyn
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_page_has_no_inline_script_or_style(http: httpx2.AsyncClient, path: str) -> None:
-    page = await http.get(path)
+async def test_page_has_no_inline_script_or_style(browser: httpx2.AsyncClient, path: str) -> None:
+    page = await browser.get(path)
 
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]* src=)", page.text)
 
@@ -62,6 +69,43 @@ async def test_page_of_problem_types_lists_them_all(http: httpx2.AsyncClient) ->
         assert f'id="{code}"' in page.text
     assert "<code>If-Match: &lt;current_etag&gt;</code>" in page.text
     assert "<!--" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (BROWSER, "text/html; charset=utf-8"),
+        ("text/html", "text/html; charset=utf-8"),
+        ("application/json", "application/json"),
+        ("application/json;q=0.5, text/html;q=0.4", "application/json"),
+        ("application/*", "application/json"),
+        ("text/plain;q=0, text/html", "text/html; charset=utf-8"),
+        ("text/plain, */*", "text/plain; charset=utf-8"),
+        ("*/*", "text/plain; charset=utf-8"),
+        ("image/png", "text/plain; charset=utf-8"),
+        ("text/html;q=x", "text/html; charset=utf-8"),
+        ("", "text/plain; charset=utf-8"),
+    ],
+)
+async def test_problem_type_is_explained_in_the_form_that_is_asked_for(
+    http: httpx2.AsyncClient, accept: str, media_type: str
+) -> None:
+    kind = PROBLEM_TYPES["outcome-unknown"]
+
+    response = await http.get("/problems/outcome-unknown", headers={"Accept": accept})
+
+    assert response.status_code == 200
+    assert response.headers["content-type"] == media_type
+    assert "Accept" in response.headers["vary"]
+    for text in (kind.code, str(kind.status), kind.title, kind.explanation[:40]):
+        assert text in response.text
+    if media_type == "application/json":
+        assert response.json() == {
+            "code": kind.code,
+            "status": kind.status,
+            "title": kind.title,
+            "explanation": kind.explanation,
+        }
 
 
 async def test_browsers_that_ask_for_an_icon_get_ours(http: httpx2.AsyncClient) -> None:

@@ -79,6 +79,29 @@ async def test_every_problem_type_answers_with_an_explanation(http: httpx2.Async
     assert code_of(await http.get("/problems/nothing")) == (404, "not-found")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/playlists/nobody", 404),
+        ("GET", "/nowhere", 404),
+        ("GET", "/problems/nothing", 404),
+        ("TRACE", "/playlists", 405),
+        ("BREW", "/playlists", 501),
+        ("POST", "/playlists", 415),
+        ("GET", "/livez", 200),
+        ("GET", "/readyz", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/openapi.json", 200),
+    ],
+)
+async def test_answer_that_caches_might_keep_is_not_stored(
+    http: httpx2.AsyncClient, method: str, path: str, status: int
+) -> None:
+    response = await http.request(method, path)
+
+    assert (response.status_code, response.headers["cache-control"]) == (status, "no-store")
+
+
 @pytest.mark.parametrize("sent", ["abc-123", "x" * 128, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"])
 async def test_fit_request_id_is_echoed(http: httpx2.AsyncClient, sent: str) -> None:
     found = await http.put("/playlists/p1", json=MINE, headers={"X-Request-ID": sent})

@@ -105,3 +105,23 @@ def test_preconditions_on_a_missing_playlist_fail_if_they_expect_one(
         demands.check(None)
 
     assert conflict.value.current is None
+
+
+@pytest.mark.parametrize("altered", ["W/{tag}", '{open}-gzip"', '{open};br"', 'W/{open}-zstd"', '{open}:dcb"'])
+def test_tag_that_a_proxy_has_altered_is_told_from_a_stale_one(altered: str) -> None:
+    sent = altered.format(tag=TAG, open=TAG[:-1])
+
+    with pytest.raises(PreconditionFailed) as refusal:
+        Preconditions(if_match=EntityTags.parse(f'"other", {sent}')).check(CURRENT)
+
+    assert sent in str(refusal.value)
+    assert "send `If-Match: <current_etag>`" in str(refusal.value)
+    assert "proxy" in str(refusal.value)
+
+
+@pytest.mark.parametrize("stale", ['W/"2-q83vEjRWeJCrze8S-xxxxxxxxxxxxxxxx"', '"2-x-y-gzip"', 'W/"3"'])
+def test_tag_of_another_state_is_stale_also_where_a_proxy_has_altered_it(stale: str) -> None:
+    with pytest.raises(PreconditionFailed, match="does not name the current state") as refusal:
+        Preconditions(if_match=EntityTags.parse(stale)).check(CURRENT)
+
+    assert "proxy" not in str(refusal.value)
