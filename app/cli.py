@@ -165,7 +165,8 @@ def race(
 
     Without --url it starts a service of its own, on the embedded DynamoDB or the one that
     AWS_ENDPOINT_URL_DYNAMODB (or AWS_ENDPOINT_URL) names. Every rename says in If-Match what it was made
-    from, and a writer that came too late goes on from the state that the conflict shows.
+    from. After a conflict a writer waits for a random time, longer with each in a row, and reads again; after
+    a success it waits a moment too, so that every writer gets through.
 
     The exit code is 1 if anything was lost, as it is by naive writers.
     """

@@ -41,12 +41,11 @@ class RaceImpossible(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`state`: the one that was made (ACKNOWLEDGED), or the one that was in the way (CONFLICT)."""
+    """`made` is the state that an acknowledgement says was made."""
 
     outcome: Outcome
-    base: State
-    state: State | None = None
-    back_off_seconds: float = 0.0
+    made: State | None = None
+    retry_after_seconds: float = 0.0
 
 
 class RacedPlaylist(Protocol):
@@ -57,7 +56,7 @@ class RacedPlaylist(Protocol):
     async def read(self) -> State: ...
 
     async def rename(self, name: str, base: State) -> Answer:
-        """Attempt it once, on this base or on one that it reads itself."""
+        """Attempt it once, on the state that was read."""
         ...
 
     async def recovered(self) -> int | None:
@@ -110,16 +109,16 @@ class PlaylistOverHTTP:
         try:
             status, headers, body = await _request(self._http, "PATCH", self._url, **content)
         except (aiohttp.ClientError, TimeoutError):
-            return Answer(Outcome.UNKNOWN, base)
+            return Answer(Outcome.UNKNOWN)
         match status:
             case 200:
-                return Answer(Outcome.ACKNOWLEDGED, base, _state(body, headers.get("ETag")))
-            case 412 if body.get("current") and body.get("current_etag") != base.entity_tag:
-                return Answer(Outcome.CONFLICT, base, _state(body["current"], body.get("current_etag")))
+                return Answer(Outcome.ACKNOWLEDGED, _state(body, headers.get("ETag")))
+            case 412 if body.get("current") and body.get("current_etag") not in (None, base.entity_tag):
+                return Answer(Outcome.CONFLICT)
             case 429 | 503:
-                return Answer(Outcome.REFUSED, base, back_off_seconds=_retry_after(headers))
+                return Answer(Outcome.REFUSED, retry_after_seconds=_retry_after(headers))
             case 500 | 502 | 504:
-                return Answer(Outcome.UNKNOWN, base)
+                return Answer(Outcome.UNKNOWN)
         raise _unexpected("PATCH", self._url, status, body)
 
     async def recovered(self) -> int | None:
@@ -138,31 +137,38 @@ class NaivePlaylist:
     def __init__(self, client: "DynamoDBClient", table_name: str, token: str) -> None:
         self._client = client
         self._table_name = table_name
+        self._key = {"partition_key": string(token), "sort_key": string("INFO_")}
         self.token = token
 
+    async def create(self) -> None:
+        await self._put(State(1, "", "Race"))
+
+    async def delete(self) -> None:
+        key: Any = self._key
+        await self._client.delete_item(TableName=self._table_name, Key=key)
+
     async def read(self) -> State:
-        return self._state(await self._read())
+        key: Any = self._key
+        item: Item = (await self._client.get_item(TableName=self._table_name, Key=key))["Item"]  # type: ignore[assignment]
+        playlist = StoredPlaylist.from_item(item).playlist
+        return State(playlist.playlist_version or 0, "", playlist.playlist_name)
 
     async def rename(self, name: str, base: State) -> Answer:
-        item = await self._read()
-        base = self._state(item)
-        version = base.version + 1
-        changed = {**item, "playlist_name": string(name), "playlist_version": number(version)}
-        await self._client.put_item(TableName=self._table_name, Item=changed)
-        return Answer(Outcome.ACKNOWLEDGED, base, State(version, "", name))
+        made = State(base.version + 1, "", name)
+        await self._put(made)
+        return Answer(Outcome.ACKNOWLEDGED, made)
 
     async def recovered(self) -> int | None:
         return None
 
-    async def _read(self) -> Item:
-        key: Any = {"partition_key": string(self.token), "sort_key": string("INFO_")}
-        item: Item = (await self._client.get_item(TableName=self._table_name, Key=key))["Item"]  # type: ignore[assignment]
-        return item
-
-    @staticmethod
-    def _state(item: Item) -> State:
-        playlist = StoredPlaylist.from_item(item).playlist
-        return State(playlist.playlist_version or 0, "", playlist.playlist_name)
+    async def _put(self, state: State) -> None:
+        item: Any = {
+            **self._key,
+            "playlist_name": string(state.name),
+            "playlist_version": number(state.version),
+            "track_tokens": string_list(()),
+        }
+        await self._client.put_item(TableName=self._table_name, Item=item)
 
 
 @asynccontextmanager
@@ -195,20 +201,12 @@ async def playlist_over_http(
 @asynccontextmanager
 async def naive_playlist(client: "DynamoDBClient", table_name: str) -> AsyncIterator[NaivePlaylist]:
     """A playlist for naive writers alone, which is deleted at the end."""
-    token = f"naive-race-{secrets.token_hex(8)}"
-    first = {
-        "partition_key": string(token),
-        "sort_key": string("INFO_"),
-        "playlist_name": string("Race"),
-        "playlist_version": number(1),
-        "track_tokens": string_list(()),
-    }
-    await client.put_item(TableName=table_name, Item=first)
+    playlist = NaivePlaylist(client, table_name, f"naive-race-{secrets.token_hex(8)}")
+    await playlist.create()
     try:
-        yield NaivePlaylist(client, table_name, token)
+        yield playlist
     finally:
-        key = {name: first[name] for name in ("partition_key", "sort_key")}
-        await client.delete_item(TableName=table_name, Key=key)
+        await playlist.delete()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import random
 import secrets
 import time
 from collections import Counter
@@ -14,6 +15,10 @@ from app.race.chain import Attempt, Chain, Outcome, State, chain_between
 from app.race.playlists import RacedPlaylist, RaceImpossible
 
 _REFUSALS_IN_A_ROW = 10
+# A low limit: with a high one, a writer that has lost often waits on while others win.
+_FIRST_BACK_OFF_SECONDS = 0.02
+_LONGEST_BACK_OFF_SECONDS = 0.16
+_LONGEST_THOUGHT_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,11 @@ class Race:
     def chain(self) -> Chain:
         return chain_between(self.first, self.last, self.attempts)
 
+    def acknowledged_by_writer(self) -> list[int]:
+        """How many renames each of the writers was told that it has made, the first writer first."""
+        shares = Counter(attempt.writer for attempt in self.attempts if attempt.outcome is Outcome.ACKNOWLEDGED)
+        return [shares[writer] for writer in range(1, self.writers + 1)]
+
     def results(self) -> dict[str, Any]:
         """The figures, as `--json` prints them."""
         told = Counter(attempt.outcome for attempt in self.attempts)
@@ -44,6 +54,7 @@ class Race:
             "first_version": self.first.version,
             "last_version": self.last.version,
             "acknowledged": told[Outcome.ACKNOWLEDGED],
+            "acknowledged_by_writer": self.acknowledged_by_writer(),
             "lost": len(chain.lost),
             "conflicts": told[Outcome.CONFLICT],
             "false_conflicts": len(chain.false_conflicts),
@@ -66,48 +77,56 @@ class Race:
 async def run_race(
     playlist: RacedPlaylist, *, writers: int, renames: int, is_shared: bool, each_done: Callable[[], None]
 ) -> Race:
-    """Let the writers make that many renames between them; each goes on until it is made or its outcome unknown."""
+    """Let the writers make that many renames between them; each goes on until it is made or its outcome unknown.
+
+    Every writer has at least one to make, if there are as many renames as writers. All begin from the same state, so that
+    all but one of their first attempts are too late, however fast the service is.
+    """
     turns = iter(range(1, renames + 1))
     attempts: list[Attempt] = []
     race = secrets.token_hex(3)
 
-    async def write(writer: int) -> None:
-        current = await playlist.read()
+    async def write(writer: int, first_turn: int) -> None:
+        await rename(writer, first_turn, first)
+        each_done()
         for turn in turns:
-            current = await rename(writer, turn, current)
+            # The winner is the first to know the new state: if it went on at once, it would win again and again.
+            await asyncio.sleep(random.uniform(0, _LONGEST_THOUGHT_SECONDS))  # noqa: S311
+            # Patiently, so that not all renames are spent on a service that is gone.
+            await rename(writer, turn, await playlist.read())
             each_done()
 
-    async def rename(writer: int, turn: int, current: State) -> State:
+    async def rename(writer: int, turn: int, base: State) -> None:
         refusals = 0
+        longest_back_off = _FIRST_BACK_OFF_SECONDS
         for number in itertools.count(1):
             name = f"race {race} writer {writer} rename {turn}.{number}"
             began = time.perf_counter() - start
-            answer = await playlist.rename(name, current)
+            answer = await playlist.rename(name, base)
             ended = time.perf_counter() - start
-            made = answer.state if answer.outcome is Outcome.ACKNOWLEDGED else None
-            attempts.append(Attempt(writer, name, answer.base, answer.outcome, made, began, ended))
-            if answer.outcome is Outcome.UNKNOWN:
-                # Also waits for a service that is gone, so that not all renames are spent on it.
-                return await playlist.read()
-            if answer.state is None:
-                refusals += 1
-                if refusals == _REFUSALS_IN_A_ROW:
-                    raise RaceImpossible(f"the service refused {refusals} attempts in a row with 429 or 503")
-                await asyncio.sleep(answer.back_off_seconds)
-                continue
-            # The answer has brought the current state with it: no further read.
-            current, refusals = answer.state, 0
-            if made is not None:
-                break
-        return current
+            attempts.append(Attempt(writer, name, base, answer.outcome, answer.made, began, ended))
+            match answer.outcome:
+                case Outcome.ACKNOWLEDGED | Outcome.UNKNOWN:
+                    return
+                case Outcome.CONFLICT:
+                    refusals = 0
+                case Outcome.REFUSED:
+                    refusals += 1
+                    if refusals == _REFUSALS_IN_A_ROW:
+                        raise RaceImpossible(f"the service refused {refusals} attempts in a row with 429 or 503")
+            # Full jitter: writers that failed together do not come back together.
+            await asyncio.sleep(answer.retry_after_seconds + random.uniform(0, longest_back_off))  # noqa: S311
+            longest_back_off = min(2 * longest_back_off, _LONGEST_BACK_OFF_SECONDS)
+            # The state that a conflict showed may be old by now.
+            base = await playlist.read()
 
     first = await playlist.read()
     recovered_before = await playlist.recovered()
     start = time.perf_counter()
     try:
         async with asyncio.TaskGroup() as group:
-            for writer in range(1, writers + 1):
-                group.create_task(write(writer))
+            for writer, turn in zip(range(1, writers + 1), turns, strict=False):
+                group.create_task(write(writer, turn))
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     seconds = time.perf_counter() - start

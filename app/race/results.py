@@ -32,11 +32,13 @@ def print_results(race: Race, *, as_json: bool) -> None:
         return
     latency = results["latency_ms"]
     recovered = results["own_writes_recovered"]
+    shares = results["acknowledged_by_writer"]
     table = Table("", "", "", title=f"{race.writers} writers on one playlist", show_header=False, title_justify="left")
     table.columns[1].justify = "right"
     for row in [
         ("acknowledged", results["acknowledged"], "renames that were answered with success"),
-        ("lost", results["lost"], "of these, not among the versions of the playlist"),
+        ("of each writer", f"{min(shares)} to {max(shares)}", "of these, fewest and most"),
+        ("lost", results["lost"], "acknowledged, but in no version of the playlist"),
         ("conflicts", results["conflicts"], "attempts that came too late and were told what is there"),
         ("false conflicts", results["false_conflicts"], "of these, written all the same"),
         ("refused", results["refused"], "attempts answered 429 or 503: not written"),
