@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging.config
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -20,13 +21,14 @@ from app.api.jwks import KeySetUnavailable
 from app.api.openapi import document_as_file
 from app.domain.errors import PlaylistError
 from app.examples import add_examples
+from app.logs import logging_configuration
 from app.main import create_app
 from app.metrics import counted_together
 from app.race.playlists import RaceImpossible, naive_playlist, playlist_over_http, running_service
 from app.race.race import Race, run_race
 from app.race.results import plot as plot_race
 from app.race.results import print_results, require_matplotlib, shown_progress
-from app.settings import InvalidSettings, Settings, load_settings
+from app.settings import TOKEN_VARIABLE, InvalidSettings, Settings, load_settings, warn_of_ignored_settings
 from app.store.attempts import Attempts
 from app.store.client import open_client, open_patient_client
 from app.store.dynamodb import DynamoDBTable
@@ -66,6 +68,7 @@ def dev(port: Port = 8080) -> None:
     Where AWS_ENDPOINT_URL_DYNAMODB (or AWS_ENDPOINT_URL) is set, that DynamoDB is used instead of the
     embedded one, and the table and the examples are made there.
     """
+    _start_log(stream="stdout")
     settings = load_settings(auth="none")
     _check_port("127.0.0.1", port)
     _exit_on(signal.SIGTERM)
@@ -92,6 +95,7 @@ def serve(
 
     `playlists table create` makes one. PLAYLISTS_AUTH has to say who may call.
     """
+    _start_log(readable=False, stream="stdout")
     settings = load_settings()
     _check_port(host, port)
     asyncio.run(_open(settings) if settings.skip_table_check else _check(settings))
@@ -106,6 +110,7 @@ def serve(
 @table.command("create")
 def create() -> None:
     """Make the table that PLAYLISTS_TABLE_NAME names, with its index; does nothing if it is there."""
+    _start_log()
     settings = load_settings(auth="none")
     created = asyncio.run(_create(settings))
     print(f"table {settings.table_name!r} " + ("created" if created else "was there already"))
@@ -114,6 +119,7 @@ def create() -> None:
 @table.command("check")
 def check() -> None:
     """Say whether the service can work on the table, and what is missing."""
+    _start_log()
     settings = load_settings(auth="none")
     missing = asyncio.run(_check(settings))
     print(f"table {settings.table_name!r} can be used")
@@ -126,6 +132,7 @@ def openapi(
     output: Annotated[Path | None, typer.Option(help="File to write instead of standard output.")] = None,
 ) -> None:
     """Print the OpenAPI document."""
+    _start_log()
     document = document_as_file(create_app(load_settings(auth="none")).openapi())
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if output is None:
@@ -158,7 +165,7 @@ def race(
     ] = None,
     token: Annotated[
         str | None,
-        typer.Option(envvar="PLAYLISTS_TOKEN", help="Bearer token; in the variable no process list shows it."),
+        typer.Option(envvar=TOKEN_VARIABLE, help="Bearer token; in the variable no process list shows it."),
     ] = None,
 ) -> None:
     """Let many writers rename one playlist, and prove that no acknowledged rename is lost.
@@ -170,6 +177,7 @@ def race(
 
     The exit code is 1 if anything was lost, as it is by naive writers.
     """
+    _start_log()
     if naive and (url or playlist):
         raise _Impossible("--naive races on a table, with a playlist of its own: leave out --url and --playlist")
     if plot is not None:
@@ -195,6 +203,12 @@ def race(
         plot_race(finished, plot)
     if not finished.is_explained():
         raise typer.Exit(1)
+
+
+def _start_log(*, readable: bool = True, stream: Literal["stdout", "stderr"] = "stderr") -> None:
+    """Begin the log, which serving commands write to the standard output, and those with a result beside it."""
+    logging.config.dictConfig(logging_configuration(readable=readable, stream=stream))
+    warn_of_ignored_settings(os.environ)
 
 
 class _Impossible(Exception):

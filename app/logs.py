@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -134,8 +134,8 @@ def _json_formatter() -> JsonFormatter:
     return JsonFormatter()
 
 
-def logging_configuration(*, readable: bool) -> dict[str, Any]:
-    """A configuration for `logging.config.dictConfig`, all of it to the standard output."""
+def logging_configuration(*, readable: bool, stream: Literal["stdout", "stderr"] = "stdout") -> dict[str, Any]:
+    """A configuration for `logging.config.dictConfig`, all of it to one stream."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -147,7 +147,7 @@ def logging_configuration(*, readable: bool) -> dict[str, Any]:
             "output": {
                 "()": logging.StreamHandler if readable else JsonLines,
                 "formatter": "readable" if readable else "json",
-                "stream": "ext://sys.stdout",
+                "stream": f"ext://sys.{stream}",
             }
         },
         "loggers": {name: {"level": level} for name, level in _LEVELS.items()},

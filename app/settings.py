@@ -1,6 +1,9 @@
 """The service's settings: environment variables PLAYLISTS_*, read once at the start."""
 
+import logging
 import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -9,6 +12,18 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, mod
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "PLAYLISTS_"
+# The bearer token of `playlists race`.
+TOKEN_VARIABLE = "PLAYLISTS_TOKEN"
+# Settings that were removed, and why nothing is missing without them.
+_REMOVED = {"PLAYLISTS_BASE_CACHE_MIB": "every write starts from a fresh read"}
+# Variables that Kubernetes sets in every pod for a Service `playlists` or `playlists-...`.
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_SERVICE_LINK = re.compile(
+    r"PLAYLISTS_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
+    r"|PLAYLISTS_(\w+_)?PORT=(tcp|udp|sctp)://.*"
+)
+
+_log = logging.getLogger(__name__)
 
 
 class InvalidSettings(Exception):
@@ -180,6 +195,26 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         raise InvalidSettings("; ".join(_fault(fault) for fault in error.errors())) from None
+
+
+def warn_of_ignored_settings(environment: Mapping[str, str]) -> None:
+    """Log a warning for each variable PLAYLISTS_* that nothing reads, with the name that is closest to it."""
+    for warning in _ignored_settings(environment):
+        _log.warning(warning)
+
+
+def _ignored_settings(environment: Mapping[str, str]) -> Iterator[str]:
+    settings = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for variable, value in sorted(environment.items()):
+        # As pydantic-settings reads them: in any case, and not if they are empty.
+        name = variable.upper()
+        if not value or not name.startswith(_PREFIX) or variable == TOKEN_VARIABLE:
+            continue
+        if name in _REMOVED:
+            yield f"{variable} is ignored, because this setting was removed: {_REMOVED[name]}"
+        elif name not in settings and not _SERVICE_LINK.fullmatch(f"{name}={value}"):
+            [closest] = get_close_matches(name, [*settings, TOKEN_VARIABLE], n=1, cutoff=0)
+            yield f"{variable} is ignored, because there is no such setting; the closest is {closest}"
 
 
 def _fault(fault: object) -> str:

@@ -91,6 +91,22 @@ def without(*names: str, **variables: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in names} | variables
 
 
+def service_links(service: str = "PLAYLISTS", port: str = "8080_TCP") -> dict[str, str]:
+    """What Kubernetes sets in every pod for a Service with one port, named `http`."""
+    number, protocol = port.split("_")
+    url = f"{protocol.lower()}://10.0.0.1:{number}"
+    return {
+        f"{service}_SERVICE_HOST": "10.0.0.1",
+        f"{service}_SERVICE_PORT": number,
+        f"{service}_SERVICE_PORT_HTTP": number,
+        f"{service}_PORT": url,
+        f"{service}_PORT_{port}": url,
+        f"{service}_PORT_{port}_PROTO": protocol.lower(),
+        f"{service}_PORT_{port}_PORT": number,
+        f"{service}_PORT_{port}_ADDR": "10.0.0.1",
+    }
+
+
 def _wait_until_ready(served: Served) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:

@@ -20,7 +20,7 @@ from app.store.embedded import EngineUnavailable, free_port, running_engine
 from app.store.playlists import PlaylistRepository
 from tests.engines import PROJECT
 from tests.issuer import AUDIENCE, ISSUER, Issuer
-from tests.servers import run_playlists, running_playlists, without
+from tests.servers import run_playlists, running_playlists, service_links, without
 
 
 def mend_line(finished: "subprocess.CompletedProcess[str]") -> str:
@@ -65,6 +65,59 @@ def test_serve_needs_to_be_told_whose_tokens_it_takes(endpoint_url: str) -> None
     assert "PLAYLISTS_JWT_ISSUER, PLAYLISTS_JWT_JWKS" in line
     assert "PLAYLISTS_JWT_AUDIENCE" not in line
     assert "PLAYLISTS_AUTH=none serves everyone without authentication" in line
+
+
+UNKNOWN = {"PLAYLISTS_TABEL_NAME": "mine"}
+WARNING = "PLAYLISTS_TABEL_NAME is ignored, because there is no such setting; the closest is PLAYLISTS_TABLE_NAME"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_unknown_setting_is_one_warning_for_all_workers_and_service_links_are_none(
+    table_name: str, workers: str
+) -> None:
+    environment = without(PLAYLISTS_TABLE_NAME=table_name, **UNKNOWN, **service_links())
+
+    with running_playlists("serve", "--workers", workers, environment=environment) as served:
+        lines = [json.loads(line) for line in served.stop().splitlines()]
+
+    [warning] = [line for line in lines if line["level"] == "WARNING"]
+    assert (warning["logger"], warning["message"]) == ("app.settings", WARNING)
+
+
+def test_unknown_setting_is_a_warning_also_where_another_stops_the_start(endpoint_url: str) -> None:
+    finished = run_playlists("serve", "--workers", "2", environment=without(PLAYLISTS_RETRY_BUDGET="-1", **UNKNOWN))
+
+    [line] = finished.stdout.splitlines()
+    assert json.loads(line)["message"] == WARNING
+    assert "PLAYLISTS_RETRY_BUDGET" in mend_line(finished)
+
+
+def test_dev_warns_of_an_unknown_setting_in_plain_text(table_name: str) -> None:
+    with running_playlists("dev", environment=without(PLAYLISTS_TABLE_NAME=table_name, **UNKNOWN)) as served:
+        lines = served.stop().splitlines()
+
+    [warning] = [line for line in lines if "PLAYLISTS_" in line]
+    assert warning.endswith(f" WARNING {WARNING}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("table", "create"),
+        ("table", "check"),
+        ("openapi",),
+        ("race", "--renames", "1"),
+        ("race", "--naive", "--renames", "1"),
+    ],
+    ids=" ".join,
+)
+def test_command_with_a_result_warns_of_an_unknown_setting_beside_it(table_name: str, command: tuple[str, ...]) -> None:
+    finished = run_playlists(*command, environment=without(PLAYLISTS_TABLE_NAME=table_name, **UNKNOWN))
+
+    [warning] = finished.stderr.splitlines()
+    assert warning.endswith(f" WARNING {WARNING}")
+    assert "WARNING" not in finished.stdout
+    assert finished.returncode == 0
 
 
 def trusting(location: str, table_name: str) -> dict[str, str]:

@@ -79,8 +79,8 @@ async def run_race(
 ) -> Race:
     """Let the writers make that many renames between them; each goes on until it is made or its outcome unknown.
 
-    Every writer has at least one to make, if there are as many renames as writers. All begin from the same state, so that
-    all but one of their first attempts are too late, however fast the service is.
+    Every writer has at least one to make, if there are as many renames as writers. All begin from the same state, so
+    that all but one of their first attempts are too late, however fast the service is.
     """
     turns = iter(range(1, renames + 1))
     attempts: list[Attempt] = []
