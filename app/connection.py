@@ -29,6 +29,9 @@ _HOST = re.compile(rb"(?:\[[0-9A-Za-z:.~!$&'()*+,;=_-]+\]|(?:[0-9A-Za-z.~!$&'()*
 _REQUEST_LINE = re.compile(rb"^([0-9A-Za-z!#$%&'*+.^_`|~-]+) [^ \r\n]+ HTTP/1\.[01]\r?$", re.MULTILINE)
 
 
+_BEGUN_REQUEST_LINE = re.compile(rb"[0-9A-Za-z!#$%&'*+.^_`|~-]+(?: [\x21-\x7e]*(?: [HTP/1.0]{0,8}\r?)?)?")
+
+
 class Connection(HttpToolsProtocol):
     """Serves one client's requests in turn.
 
@@ -53,6 +56,8 @@ class Connection(HttpToolsProtocol):
         self._is_last = False
         self._in_head = False
         self._in_body = False
+        self._head = b""
+        self._method_error: httptools.HttpParserError | None = None
         self._received = 0
         self._waiting_since = self._unread_since = self._idle_since = math.inf
         self._watch: asyncio.TimerHandle | None = None
@@ -82,6 +87,10 @@ class Connection(HttpToolsProtocol):
             return
         self._idle_since = math.inf
         self._received += len(data)
+        self._head = self._head + data if self._in_head else data
+        if self._method_error is not None:
+            self._refuse_method(self._method_error)
+            return
         while data:
             try:
                 self.parser.feed_data(data)
@@ -89,7 +98,12 @@ class Connection(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as upgrade:
                 data = self._head_without_offer() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
-                self._refuse(_refusal_of(error, data))
+                if str(error).startswith(("Invalid method", "Expected space after method")):
+                    self._refuse_method(error)
+                else:
+                    # What a callback raised is in the context of the parser's error.
+                    cause = error.__context__
+                    self._refuse(cause if isinstance(cause, _Refusal) else _MALFORMED)
                 return
         if self._in_head and self._received > self.head_limit:
             self._refuse(self._head_too_large())
@@ -130,7 +144,7 @@ class Connection(HttpToolsProtocol):
                 raise _Refusal("malformed-request", "This is no proxy.")
             return
         super().on_headers_complete()
-        self._in_head, self._in_body = False, True
+        self._in_head, self._in_body, self._head = False, True, b""
         self._waiting_since = math.inf
         if self._closes_after_answers():
             self.cycle.keep_alive = False
@@ -245,6 +259,18 @@ class Connection(HttpToolsProtocol):
         self.transport.write_eof()
         self.loop.call_later(self.linger_seconds, self.transport.close)
 
+    def _refuse_method(self, error: httptools.HttpParserError) -> None:
+        """Refuse what may be a request with an unknown method, once its first line is there to tell."""
+        methods = [method.decode() for method in _REQUEST_LINE.findall(self._head)]
+        unknown = [method for method in methods if method not in set(HTTPMethod)]
+        if unknown:
+            detail = f"{unknown[0][:40]} is not a method that this service implements."
+            self._refuse(_Refusal("method-not-implemented", detail))
+        elif _BEGUN_REQUEST_LINE.fullmatch(self._head.rpartition(b"\n")[2]) and len(self._head) <= self.head_limit:
+            self._method_error, self._in_head = error, True
+        else:
+            self._refuse(_MALFORMED)
+
     def _answer(self, refusal: "_Refusal") -> bytes:
         identifier = secrets.token_hex(16)
         content = problem_content(refusal.code, refusal.detail, instance="", request_id=identifier)
@@ -337,12 +363,4 @@ class _Refusal(Exception):
         self.detail = detail
 
 
-def _refusal_of(error: httptools.HttpParserError, data: bytes) -> _Refusal:
-    # What a callback raised is in the context of the parser's error.
-    if isinstance(error.__context__, _Refusal):
-        return error.__context__
-    if isinstance(error, httptools.HttpParserInvalidMethodError):
-        methods = [method.decode() for method in _REQUEST_LINE.findall(data)]
-        if unknown := [method for method in methods if method not in set(HTTPMethod)]:
-            return _Refusal("method-not-implemented", f"There is no method {unknown[0]} in HTTP.")
-    return _Refusal("malformed-request", "What was sent is not an HTTP request.")
+_MALFORMED = _Refusal("malformed-request", "What was sent is not an HTTP request.")

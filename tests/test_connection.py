@@ -270,6 +270,22 @@ async def test_method_that_http_does_not_know_is_501_in_any_spelling(
     assert method.decode() in problem_of(answer)["detail"]
 
 
+@pytest.mark.parametrize("cut", [1, 2, 5, 9, 15])
+@pytest.mark.parametrize("method", [b"FROB", b"SETUP", b"FLUSH"])
+async def test_unknown_method_is_501_however_its_request_arrives(served: Served, method: bytes, cut: int) -> None:
+    request = b"%b / HTTP/1.1\r\nHost: x\r\n\r\n" % method
+
+    [answer] = await served.answers(request[:cut], request[cut:])
+
+    assert status_of(answer) == 501
+
+
+async def test_unknown_method_whose_request_line_never_ends_is_given_up_on(served: Served) -> None:
+    [answer] = await served.answers(b"FROB /")
+
+    assert status_of(answer) == 408
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -124,7 +124,7 @@ def test_removed_setting_is_a_warning_that_says_why(caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize(
     "environment",
     [
-        {f"PLAYLISTS_{name.upper()}": "1" for name in Settings.model_fields if name != "base_cache_mib"},
+        {f"PLAYLISTS_{name.upper()}": "1" for name in Settings.model_fields},
         {"playlists_table_name": "mine", "Playlists_Auth": "none", "PLAYLISTS_TOKEN": "secret"},
         {"PLAYLISTS_TABEL_NAME": ""},
         {"PLAYLIST_TABLE_NAME": "mine", "MY_PLAYLISTS_TABLE": "mine", "AWS_REGION": "eu-west-1"},

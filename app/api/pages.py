@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from app.api.fields import preferred_media_type
 from app.api.problem_types import PROBLEM_TYPES, ProblemType
@@ -120,6 +121,12 @@ def add_pages(app: FastAPI) -> None:
 
 
 class _Assets(StaticFiles):
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if scope["method"] not in ("GET", "HEAD"):
+            # Starlette looks at the method first; of a file that does not exist there are no methods to tell.
+            await super().get_response(path, {**scope, "method": "HEAD"})
+        return await super().get_response(path, scope)
+
     def file_response(self, *args: Any, **options: Any) -> Response:
         response = super().file_response(*args, **options)
         response.headers.update(_HEADERS)

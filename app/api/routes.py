@@ -5,6 +5,7 @@ which takes longer than all that ours do. Its signatures, its routing and its do
 """
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,8 @@ class DirectRoute(APIRoute):
         plan = _Plan(tuple(self.param_convertors))
         plan.add(self.dependant)
         self._steps = tuple(plan.steps)
+        # Starlette's `$` also matches before a line feed at the end, so /plays%0A would be /plays.
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
         segments = self.path.split("/")
         # Counted from the end, because a root path may come before.
         self._parameter_segments = [index - len(segments) for index, name in enumerate(segments) if name[:1] == "{"]

@@ -130,8 +130,25 @@ async def test_options_answers_with_the_methods_of_the_path(
     assert response.headers.get("accept-patch") == accept_patch
 
 
-async def test_options_of_a_path_that_does_not_exist_is_not_found(http: httpx2.AsyncClient) -> None:
-    assert code_of(await http.options("/nowhere")) == (404, "not-found")
+@pytest.mark.parametrize("path", ["/nowhere", "/assets/nothing.js", "/docs/assets/nothing.js", "/playlists/"])
+async def test_options_of_a_path_that_does_not_exist_is_not_found(http: httpx2.AsyncClient, path: str) -> None:
+    assert code_of(await http.options(path)) == (404, "not-found")
+
+
+@pytest.mark.parametrize("end", ["%0A", "%0D%0A", "%00", "%20"])
+async def test_character_after_the_last_segment_reaches_no_other_resource(
+    http: httpx2.AsyncClient, other_program: OtherProgram, end: str
+) -> None:
+    other_program.put_playlist("SL")
+
+    answers = [
+        await http.post(f"/playlists/SL/plays{end}"),
+        await http.post(f"/playlists/SL/tracks{end}", json={"track_tokens": ["A/1"]}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert (await http.get("/playlists/SL/plays")).json()["play_count"] == 0
+    assert (await http.get("/playlists/SL")).json()["track_tokens"] == []
 
 
 @pytest.mark.parametrize(
