@@ -61,8 +61,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
             "method-not-implemented",
             501,
             "Method not implemented",
-            "The service does not implement a method of this name. Methods are case-sensitive: `GET`, not `get`. OPTIONS "
-            "on a path answers with `Allow`, which lists the methods that the path has.",
+            "The service does not implement a method of this name. Methods are case-sensitive: `GET`, not `get`. "
+            "OPTIONS on a path answers with `Allow`, which lists the methods that the path has.",
         ),
         ProblemType(
             "edit-conflict",

@@ -205,9 +205,8 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     others = "malformed-request" if 400 <= error.status_code < 500 else "internal-error"
     code = _FRAMEWORK_CODES.get(error.status_code, others)
     if code == "method-not-allowed" and request.method not in set(HTTPMethod):
-        return problem(
-            request, "method-not-implemented", f"{request.method[:40]} is not a method that this service implements."
-        )
+        detail = f"{request.method[:40]} is not a method that this service implements."
+        return problem(request, "method-not-implemented", detail)
     if code == "method-not-allowed":
         routes = _routes_by_method(request.app.routes, request)
         # Inside a mount no route of ours matches; what is mounted there names its methods itself.
