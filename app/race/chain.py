@@ -62,6 +62,11 @@ class Chain:
         return tuple(attempt for attempt in self.links if attempt.outcome is Outcome.UNKNOWN)
 
 
+def _may_have_made(attempt: Attempt, state: State) -> bool:
+    is_its_version = attempt.made is None or attempt.made.version == state.version
+    return is_its_version and attempt.base.version < state.version
+
+
 def chain_between(first: State, last: State, attempts: Sequence[Attempt]) -> Chain:
     """Follow the bases of the attempts from the last state back to the first."""
     by_name = {attempt.name: attempt for attempt in attempts}
@@ -71,10 +76,12 @@ def chain_between(first: State, last: State, attempts: Sequence[Attempt]) -> Cha
     state = last
     while state.version > first.version:
         maker = by_name.get(state.name)
-        if maker is not None and maker.made in (None, state) and maker.base.version < state.version:
+        if maker is not None and _may_have_made(maker, state):
             links.append(maker)
             before = maker.base
             unexplained += state.version - before.version - 1
+            # Another program has changed something else without raising the version, or a tag was false.
+            unexplained += maker.made not in (None, state)
         else:
             # Somebody else's, who does not tell its base: go on at the next one that was acknowledged.
             earlier = [made for attempt in acknowledged if (made := attempt.made) and made.version < state.version]
