@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-# RFC 9110 section 7.2, RFC 3986 section 3.2: a name, an IPv4 address or one in brackets, and a port.
-_HOST = re.compile(rb"(?:\[[0-9A-Za-z:.~!$&'()*+,;=_-]+\]|(?:[0-9A-Za-z.~!$&'()*+,;=_-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
+# RFC 9110 section 7.2, RFC 3986 section 3.2.2: a name, an IPv4 address or one in brackets, and a port.
+_HOST = re.compile(
+    rb"(?:\[(?:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*|v[0-9A-Fa-f]+\.[0-9A-Za-z.~!$&'()*+,;=:_-]+)\]"
+    rb"|(?:[0-9A-Za-z.~!$&'()*+,;=_-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?"
+)
 # RFC 9112 section 3: a request line, whatever its method.
-_REQUEST_LINE = re.compile(rb"^([0-9A-Za-z!#$%&'*+.^_`|~-]+) [^ \r\n]+ HTTP/1\.[01]\r?$", re.MULTILINE)
-
-
-_BEGUN_REQUEST_LINE = re.compile(rb"[0-9A-Za-z!#$%&'*+.^_`|~-]+(?: [\x21-\x7e]*(?: [HTP/1.0]{0,8}\r?)?)?")
+_REQUEST_LINE = re.compile(rb"([0-9A-Za-z!#$%&'*+.^_`|~-]+) [^ \r\n]+ HTTP/1\.[01]\r?")
+_TOKEN = re.compile(rb"[0-9A-Za-z!#$%&'*+.^_`|~-]+(?: |$)")
+# What the parser says of a method that it does not know, or takes for one of another protocol.
+_METHOD_ERRORS = ("Invalid method", "Expected space after method", "Expected HTTP/2 Connection Preface")
 
 
 class Connection(HttpToolsProtocol):
@@ -41,6 +44,7 @@ class Connection(HttpToolsProtocol):
     """
 
     head_limit = 64 * 1024  # Bytes of request line and headers.
+    line_limit = 8 * 1024  # Bytes of a request line whose method is not known.
     header_limit = 100  # Headers of a request.
     message_limit = 8 * 1024 * 1024  # Bytes of a request: a body of 1 MiB, in chunks of one byte each.
     pipeline_limit = 100  # Requests that wait for the one that is served.
@@ -56,8 +60,8 @@ class Connection(HttpToolsProtocol):
         self._is_last = False
         self._in_head = False
         self._in_body = False
-        self._head = b""
-        self._method_error: httptools.HttpParserError | None = None
+        self._line = b""
+        self._awaits_line = self._is_pipelined = False
         self._received = 0
         self._waiting_since = self._unread_since = self._idle_since = math.inf
         self._watch: asyncio.TimerHandle | None = None
@@ -87,10 +91,15 @@ class Connection(HttpToolsProtocol):
             return
         self._idle_since = math.inf
         self._received += len(data)
-        self._head = self._head + data if self._in_head else data
-        if self._method_error is not None:
-            self._refuse_method(self._method_error)
+        if not self._in_head:
+            self._line = data
+        elif len(self._line) < self.line_limit:
+            self._line += data
+        if self._awaits_line:
+            if b"\n" in data or len(self._line) >= self.line_limit:
+                self._refuse(self._refusal_of_line())
             return
+        self._is_pipelined = False
         while data:
             try:
                 self.parser.feed_data(data)
@@ -98,12 +107,16 @@ class Connection(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as upgrade:
                 data = self._head_without_offer() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
-                if str(error).startswith(("Invalid method", "Expected space after method")):
-                    self._refuse_method(error)
-                else:
-                    # What a callback raised is in the context of the parser's error.
-                    cause = error.__context__
+                # What a callback raised is in the context of the parser's error.
+                cause = error.__context__
+                if not str(error).startswith(_METHOD_ERRORS):
                     self._refuse(cause if isinstance(cause, _Refusal) else _MALFORMED)
+                elif b"\n" in self._line.lstrip(b"\r\n") or not _TOKEN.match(self._line):
+                    self._refuse(self._refusal_of_line())
+                else:
+                    # Its first line is yet to end; until then it has the time of a request's head.
+                    self._awaits_line = self._in_head = True
+                    self._waiting_since = min(self._waiting_since, self.loop.time())
                 return
         if self._in_head and self._received > self.head_limit:
             self._refuse(self._head_too_large())
@@ -125,6 +138,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         size, hosts = len(self.url), 0
+        # White space after a value is no part of it (RFC 9110 section 5.5), and the parser leaves it there.
+        self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
         for name, value in self.headers:
             size += len(name) + len(value)
             if name == b"host":
@@ -144,7 +159,7 @@ class Connection(HttpToolsProtocol):
                 raise _Refusal("malformed-request", "This is no proxy.")
             return
         super().on_headers_complete()
-        self._in_head, self._in_body, self._head = False, True, b""
+        self._in_head, self._in_body, self._line = False, True, b""
         self._waiting_since = math.inf
         if self._closes_after_answers():
             self.cycle.keep_alive = False
@@ -165,6 +180,7 @@ class Connection(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             super().on_message_complete()
             self._in_body = False
+            self._is_pipelined = True
             self.scope[CONTENT] = self.cycle.body  # type: ignore[literal-required]
 
     def _head_without_offer(self) -> bytes:
@@ -234,8 +250,8 @@ class Connection(HttpToolsProtocol):
     async def _send_to_expectant(self, cycle: RequestResponseCycle, send: "Send", message: "Message") -> None:
         """Send to a client that waits for a 100 before it sends its body (RFC 9110 section 10.1.1).
 
-        Answered before it was asked for the body, it may send that or not, and no further request could be told
-        from it.
+        If it is answered before it was asked for the body, it may send that body or not, so the connection cannot
+        carry another request.
         """
         if cycle.waiting_for_100_continue and CONTENT not in cycle.scope:
             cycle.keep_alive = False
@@ -259,17 +275,17 @@ class Connection(HttpToolsProtocol):
         self.transport.write_eof()
         self.loop.call_later(self.linger_seconds, self.transport.close)
 
-    def _refuse_method(self, error: httptools.HttpParserError) -> None:
-        """Refuse what may be a request with an unknown method, once its first line is there to tell."""
-        methods = [method.decode() for method in _REQUEST_LINE.findall(self._head)]
+    def _refusal_of_line(self) -> "_Refusal":
+        """Why a request is refused whose method the parser does not know."""
+        lines = self._line.lstrip(b"\r\n").split(b"\n")
+        # After a request that came with it, which of the lines it begins with is not known.
+        matches = map(_REQUEST_LINE.fullmatch, lines if self._is_pipelined else lines[:1])
+        methods = [match[1].decode() for match in matches if match]
         unknown = [method for method in methods if method not in set(HTTPMethod)]
-        if unknown:
-            detail = f"{unknown[0][:40]} is not a method that this service implements."
-            self._refuse(_Refusal("method-not-implemented", detail))
-        elif _BEGUN_REQUEST_LINE.fullmatch(self._head.rpartition(b"\n")[2]) and len(self._head) <= self.head_limit:
-            self._method_error, self._in_head = error, True
-        else:
-            self._refuse(_MALFORMED)
+        if not unknown:
+            return _MALFORMED
+        detail = f"{unknown[0][:40]} is not a method that this service implements."
+        return _Refusal("method-not-implemented", detail)
 
     def _answer(self, refusal: "_Refusal") -> bytes:
         identifier = secrets.token_hex(16)

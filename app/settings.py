@@ -210,11 +210,15 @@ def _ignored_settings(environment: Mapping[str, str]) -> Iterator[str]:
         name = variable.upper()
         if not value or not name.startswith(_PREFIX) or variable == TOKEN_VARIABLE:
             continue
+        # A name may hold anything but "=", and a log line has to stay one.
+        shown = ascii(variable)[1:-1]
         if name in _REMOVED:
-            yield f"{variable} is ignored, because this setting was removed: {_REMOVED[name]}"
+            yield f"{shown} is ignored, because this setting was removed: {_REMOVED[name]}"
         elif name not in settings and not _SERVICE_LINK.fullmatch(f"{name}={value}"):
-            [closest] = get_close_matches(name, [*settings, TOKEN_VARIABLE], n=1, cutoff=0)
-            yield f"{variable} is ignored, because there is no such setting; the closest is {closest}"
+            # Without the prefix, which all have in common.
+            known = [known.removeprefix(_PREFIX) for known in (*settings, TOKEN_VARIABLE)]
+            [closest] = get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0)
+            yield f"{shown} is ignored, because there is no such setting; the closest is {_PREFIX}{closest}"
 
 
 def _fault(fault: object) -> str:

@@ -230,6 +230,9 @@ def problem_of(answer: bytes) -> dict[str, Any]:
         pytest.param(b"GET / HTTP/1.1\r\nHost: user@a\r\n\r\n", id="Host with a user"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a:8o\r\n\r\n", id="Host with a port that is not a number"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", id="Host with half a bracket"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: [zz]\r\n\r\n", id="Host with another thing in brackets"),
+        pytest.param(b"hello\r\nFOO / HTTP/1.1\r\nHost: x\r\n\r\n", id="a line before the request line"),
+        pytest.param(b"hello\r\nworld", id="lines that are no request"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", id="list as Host"),
         pytest.param(b"GE\x00T / HTTP/1.1\r\nHost: x\r\n\r\n", id="method that is not a token"),
         pytest.param(b"GET\r\n\r\n", id="no request line"),
@@ -250,14 +253,19 @@ async def test_ambiguous_request_is_refused_and_nothing_after_it_is_served(
     assert "GET /second" not in recorder.seen
 
 
-@pytest.mark.parametrize("host", [b"", b"a", b"127.0.0.1:8080", b"[::1]:80", b"b\xc3\xbc".hex().encode(), b"a_b.c:"])
+@pytest.mark.parametrize(
+    "host",
+    [b"", b"a", b"a ", b"a\t", b"[v1.x:y]", b"127.0.0.1:8080", b"[::1]:80", b"b\xc3\xbc".hex().encode(), b"a_b.c:"],
+)
 async def test_host_of_any_valid_form_is_served(served: Served, recorder: Recorder, host: bytes) -> None:
     [answer] = await served.answers(b"GET /second HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % host)
 
     assert status_of(answer) == 200
 
 
-@pytest.mark.parametrize("method", [b"FROB", b"get", b"Foo-Bar", b"GETT", b"G", b"patch", b"!#$%&'*+.^_`|~", b"1"])
+@pytest.mark.parametrize(
+    "method", [b"FROB", b"get", b"Foo-Bar", b"GETT", b"G", b"patch", b"PRI", b"!#$%&'*+.^_`|~", b"1"]
+)
 @pytest.mark.parametrize("before", [b"", SECOND], ids=["first", "after another"])
 async def test_method_that_http_does_not_know_is_501_in_any_spelling(
     served: Served, recorder: Recorder, method: bytes, before: bytes
@@ -280,8 +288,12 @@ async def test_unknown_method_is_501_however_its_request_arrives(served: Served,
     assert status_of(answer) == 501
 
 
-async def test_unknown_method_whose_request_line_never_ends_is_given_up_on(served: Served) -> None:
-    [answer] = await served.answers(b"FROB /")
+@pytest.mark.parametrize("before", [b"", SECOND.replace(b"close", b"keep-alive")], ids=["first", "after another"])
+@pytest.mark.parametrize("begun", [b"FO", b"FROB /"])
+async def test_unknown_method_whose_request_line_never_ends_is_given_up_on(
+    served: Served, before: bytes, begun: bytes
+) -> None:
+    [*_, answer] = await served.answers(before, begun)
 
     assert status_of(answer) == 408
 

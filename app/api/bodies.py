@@ -122,7 +122,10 @@ def _content_type(field_value: str) -> tuple[str, str | None]:
     """The media type and the charset."""
     sent = Message()
     sent["Content-Type"] = field_value
-    return sent.get_content_type(), sent.get_content_charset("utf-8")
+    try:
+        return sent.get_content_type(), sent.get_content_charset("utf-8")
+    except ValueError:
+        return "", None  # A parameter that no decoder takes, as one in thousands of parts (RFC 2231).
 
 
 def strict_json(body: bytes) -> Any:

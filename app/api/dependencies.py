@@ -24,7 +24,7 @@ from app.domain.preconditions import (
 from app.store.playlists import PlaylistRepository
 from app.store.plays import PlayCounters
 
-# As the OpenAPI document shows them: a header that is left out is no null. Their examples stand in the descriptions,
+# As the OpenAPI document shows them: a header that is left out is not null. Their examples stand in the descriptions,
 # because importers switch on every header that has one of its own, and most of those requests would be refused.
 _EntityTagsField = Annotated[
     str | None,
@@ -82,7 +82,7 @@ async def _preconditions(
     _if_none_match: Annotated[
         _EntityTagsField,
         Declared(
-            alias="If-None-Match", description='Entity-tags of which none may be current, as in `"3-AbC"`, or `*`.'
+            alias="If-None-Match", description='Entity-tags of which none may be current, as in `"3-AbC-dEf"`, or `*`.'
         ),
     ] = None,
 ) -> Preconditions:

@@ -188,7 +188,7 @@ async def _request_refused(request: Request, error: Exception) -> Response:
 
 
 async def _ambiguous_field(request: Request, error: Exception) -> Response:
-    return problem(request, "malformed-request", f"{error} stands several times, with different values. Send it once.")
+    return problem(request, "malformed-request", f"{error} appears more than once with different values. Send it once.")
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
@@ -204,9 +204,11 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     others = "malformed-request" if 400 <= error.status_code < 500 else "internal-error"
     code = _FRAMEWORK_CODES.get(error.status_code, others)
-    if code == "method-not-allowed" and request.method not in set(HTTPMethod):
+    if code in ("method-not-allowed", "not-found") and request.method not in set(HTTPMethod):
         detail = f"{request.method[:40]} is not a method that this service implements."
         return problem(request, "method-not-implemented", detail)
+    if request.method == "OPTIONS" and request.scope["path"] == "*":
+        return Response(status_code=204)  # It asks about the server as a whole (RFC 9110 section 9.3.7).
     if code == "method-not-allowed":
         routes = _routes_by_method(request.app.routes, request)
         # Inside a mount no route of ours matches; what is mounted there names its methods itself.
@@ -214,7 +216,7 @@ async def _framework_error(request: Request, error: Exception) -> Response:
         allow = ", ".join(sorted(methods | {"OPTIONS"}))
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": allow, **_accept_patch(routes)})
-        detail = f"{request.method} is not allowed here; {allow} are."
+        detail = f"{request.method} is not allowed here: use {allow}."
         return problem(request, code, detail, headers={"Allow": allow})
     if code == "not-found":
         return problem(request, code, "There is nothing at this path.")

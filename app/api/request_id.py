@@ -25,7 +25,8 @@ def request_id(connection: HTTPConnection) -> str:
 
 def give_request_id(scope: "Scope") -> tuple[bytes, bytes]:
     """Give a request its id; returns the header line that its answer has."""
-    sent = next(iter(field_lines(scope, _FIELD)), "")
+    # Several different ones name no request.
+    sent = "".join(set(field_lines(scope, _FIELD)))
     # It has to be its own, and no secret: those that are take a system call each.
     identifier = sent if _ACCEPTABLE.fullmatch(sent) else f"{random.getrandbits(128):032x}"
     scope.setdefault("state", {})["request_id"] = identifier

@@ -264,7 +264,7 @@ class Playlist(BaseModel):
     """One state of a playlist."""
 
     playlist_token: str
-    playlist_name: str
+    playlist_name: str = Field(description="Empty where the item has none, or one that is not a string.")
     playlist_version: StoredVersion
     track_tokens: list[str] = Field(description="`album/track` tokens in order; duplicates are allowed.")
     track_count: int = Field(

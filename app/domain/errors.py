@@ -170,7 +170,7 @@ class UnwritableItem(Conflict):
 
     def __init__(self, *, current: Playlist, fault: str) -> None:
         super().__init__(
-            f"The stored {fault}. Nothing was written. Whoever runs the table has to repair the item.",
+            f"The stored {fault}. Nothing was written. Ask the operator of the table to repair the item.",
             current=current,
         )
 

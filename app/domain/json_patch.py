@@ -9,12 +9,12 @@ the oracle in the tests, takes seconds where a patch copies a long list again an
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.domain.errors import FAULTS_LISTED, InvalidChange, PatchNotApplicable, PlaylistTooLarge
-from app.domain.patch import check_track_tokens
 from app.domain.playlist import (
     PLAYLIST_MEMBERS,
     PLAYLIST_SIZE_LIMIT,
@@ -120,65 +120,51 @@ class JsonPatch:
         """The content after all operations; `playlist` stays as it is.
 
         The name and the tracks that the playlist has already are not refused for their form, wherever the
-        operations put them; what an operation adds, `copy` too, has to be valid. Raises PatchNotApplicable
-        where this playlist does not allow an operation, InvalidChange where an operation adds what is not
-        valid there or the result lacks a member, PlaylistTooLarge as soon as an operation outgrows a
+        operations put them. What the result has more of has to be valid, however it came there. Raises
+        PatchNotApplicable where this playlist does not allow an operation, InvalidChange where the result has
+        something that is not valid or lacks a member, PlaylistTooLarge as soon as an operation outgrows a
         playlist's size.
         """
         document = _Document(playlist)
         for number, operation in enumerate(self.operations):
             try:
-                self._apply(operation, document)
+                self._apply(operation, document, f"/{number}")
             except _NotApplicable as reason:
                 raise PatchNotApplicable(f"/{number} ({operation})", str(reason), current=playlist) from reason
             except InvalidChange as error:
                 raise error.within(f"/{number}") from error
+        document.check_additions()
         self._check_complete(document)
         return PlaylistContent(document.members["playlist_name"], tuple(document.members["track_tokens"]))
 
-    def _apply(self, operation: Operation, document: "_Document") -> None:
+    def _apply(self, operation: Operation, document: "_Document", pointer: str) -> None:
         path, source = operation.path, operation.source
+
+        def add(value: Any, pointer: str) -> None:
+            document.add(path, value)
+            document.additions += _faults_of_addition(path, value, pointer, self.narrowed_to)
+
         match operation.op:
             case "test":
                 if not _is_equal(document.read(path), operation.value):
                     raise _NotApplicable("there is another value")
             case "add":
-                document.add(path, self._valid(path, operation.value, "/value", document))
+                add(operation.value, f"{pointer}/value")
             case "remove":
                 document.remove(path)
             case "replace":
                 document.remove(path)
-                document.add(path, self._valid(path, operation.value, "/value", document))
+                add(operation.value, f"{pointer}/value")
             case "move" | "copy" if source == path and not path.is_track:
                 document.read(path)  # A member onto itself: it has to be there, and stays.
             case "move" if source.is_track and path.is_track:
                 document.put(path, document.take(source))
             case "move":
-                document.add(path, self._valid(path, document.remove(source), "/from", document))
+                add(document.remove(source), f"{pointer}/from")
             case "copy":
-                document.add(path, self._valid(path, document.read(source), "/from", document))
-
-    def _valid(self, path: Location, value: Any, pointer: str, document: "_Document") -> Any:
-        """The value if it may come there. Raises InvalidChange with pointers that begin with `pointer`."""
-        current = document.playlist
-        faults: Sequence[tuple[str, str]] = ()
-        if value is None:
-            faults = [("", "must be a string")]
-        elif path.is_track:
-            fault = track_token_fault(value, narrowed_to=self.narrowed_to)
-            if fault and document.occurrences(value) >= current.occurrences[value]:
-                faults = [("", fault)]
-        elif path.member == "playlist_name":
-            if (fault := playlist_name_fault(value)) and value != current.playlist_name:
-                faults = [("", fault)]
-        else:
-            try:
-                check_track_tokens(value, current=current, narrowed_to=self.narrowed_to)
-            except InvalidChange as error:
-                faults = [(inner.removeprefix("/track_tokens"), fault) for inner, fault in error.faults]
-        if faults:
-            raise InvalidChange(faults).within(pointer)
-        return value
+                if (copied := document.read(source)) is None:
+                    raise InvalidChange([("/from", "must name a string, and is null")])
+                add(copied, f"{pointer}/from")
 
     def _check_complete(self, document: "_Document") -> None:
         last_removals = {
@@ -199,17 +185,59 @@ class _NotApplicable(Exception):
     """`str` says why the state does not allow an operation."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Addition:
+    """An invalid name or track that an operation has put in; `pointer` is to where the patch has it from."""
+
+    value: str
+    is_track: bool
+    pointer: str
+    fault: str
+
+
+def _faults_of_addition(
+    path: Location, value: str | list[str], pointer: str, narrowed_to: re.Pattern[str] | None
+) -> Iterator[_Addition]:
+    if isinstance(value, list):
+        for index, track_token in enumerate(value):
+            if fault := track_token_fault(track_token, narrowed_to=narrowed_to):
+                yield _Addition(track_token, True, f"{pointer}/{index}", fault)
+    elif fault := track_token_fault(value, narrowed_to=narrowed_to) if path.is_track else playlist_name_fault(value):
+        yield _Addition(value, path.is_track, pointer, fault)
+
+
 class _Document:
     """A playlist's JSON object while a patch is applied to it; `members` may lack some in between.
 
-    `playlist` is the state before the patch.
+    `additions` are the invalid names and tracks that operations have put in.
     """
 
     def __init__(self, playlist: Playlist) -> None:
-        self.playlist = playlist
+        self._before = playlist
+        self.additions: list[_Addition] = []
         self.members: dict[str, Any] = {name: getattr(playlist, name) for name in PLAYLIST_MEMBERS}
         self.members["track_tokens"] = list(playlist.track_tokens)
         self._size = sum(_size(self.members[member]) for member in _CHANGEABLE)
+        # What is there already fits: a string set takes less than the list that it is counted as.
+        self._limit = max(PLAYLIST_SIZE_LIMIT, self._size)
+
+    def check_additions(self) -> None:
+        """Raises InvalidChange for those that the result has, and has more of than the playlist had."""
+        if not self.additions:
+            return
+        excess = Counter(self.members.get("track_tokens", ()))
+        excess.subtract(self._before.occurrences)
+        faults: list[tuple[str, str]] = []
+        for addition in reversed(self.additions):
+            if addition.is_track:
+                is_new = excess[addition.value] > 0
+                excess[addition.value] -= 1
+            else:
+                is_new = self.members.get("playlist_name") == addition.value != self._before.playlist_name
+            if is_new:
+                faults.append((addition.pointer, addition.fault))
+        if faults:
+            raise InvalidChange(faults[::-1][:FAULTS_LISTED])
 
     def read(self, location: Location) -> Any:
         if location.member is None:
@@ -220,9 +248,6 @@ class _Document:
         if location.index == "-" or location.index >= len(value):
             raise _NotApplicable(f"there are {len(value)} tracks, counted from 0")
         return value[location.index]
-
-    def occurrences(self, track_token: str) -> int:
-        return self.members.get("track_tokens", []).count(track_token)  # type: ignore[no-any-return]
 
     def remove(self, location: Location) -> Any:
         removed = self.take(location)
@@ -235,7 +260,7 @@ class _Document:
         self.put(location, value)
         self._size += _size(value)
         # The item has more in it; the store counts that once it knows the result.
-        if self._size > PLAYLIST_SIZE_LIMIT:
+        if self._size > self._limit:
             raise PlaylistTooLarge(size=self._size, limit=PLAYLIST_SIZE_LIMIT)
 
     def take(self, location: Location) -> Any:

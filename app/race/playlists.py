@@ -262,7 +262,8 @@ def _state(body: dict[str, Any], entity_tag: str | None) -> State:
     if entity_tag is None:
         raise RaceImpossible("an answer shows no playlist with its entity-tag, so this may not be the playlist service")
     # A gateway that compresses makes the header's tag a weak one.
-    return State(version, entity_tag.removeprefix("W/"), name)
+    # A playlist of another program may have no version yet; its first write makes 1.
+    return State(version or 0, entity_tag.removeprefix("W/"), name)
 
 
 def _silent(url: str, error: Exception) -> RaceImpossible:

@@ -117,7 +117,7 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
             if not self.playlist.shows_all_tracks:
                 raise UnwritableItem(
                     current=self.playlist,
-                    fault="track_tokens holds elements that are not strings, and a new list would lose them",
+                    fault="track_tokens holds something other than strings, which an edit of the tracks would lose",
                 )
             track_count = len(content.track_tokens)
             # As they were read, they are views of the whole answer, most of which is the tracks that are over.

@@ -60,7 +60,9 @@ class PlayCounters:
         self._table.check_accepts_writes()
         deadline = self._attempts.deadline()
         playlist = await self._load_playlist(playlist_token, deadline)
-        not_counted = UnwritableItem(current=playlist, fault="play_count is not a whole number")
+        not_counted = UnwritableItem(
+            current=playlist, fault="play_count is not a whole number, or has more digits than DynamoDB can count up"
+        )
         # DynamoDB would add 1 to a fraction too.
         if await self._read(playlist_token, deadline) is None:
             raise not_counted

@@ -7,9 +7,10 @@ somebody asks for it.
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html
 """
 
+import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import msgspec
@@ -39,6 +40,11 @@ class _Number(msgspec.Struct, forbid_unknown_fields=True):
 class _List(msgspec.Struct, forbid_unknown_fields=True):
     L: list[msgspec.Raw]
 
+
+# ValidationError among them. The last is of text that is not UTF-8.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+# DynamoDB has 38 significant digits and exponents to 125; it writes numbers of up to some 130 characters.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,200}\.?[0-9]{0,200}|\.[0-9]{1,200})(?:[eE][+-]?[0-9]{1,3})?")
 
 _encode = msgspec.json.Encoder().encode
 _string_in = msgspec.json.Decoder(_String).decode
@@ -86,7 +92,7 @@ def string_of(value: AttributeValue | None) -> str | None:
         return None
     try:
         return _string_in(value).S
-    except msgspec.ValidationError:
+    except _UNREADABLE:
         _check_possible(value)
         return None
 
@@ -97,12 +103,12 @@ def number_of(value: AttributeValue | None) -> int | Decimal | None:
         return None
     try:
         text = _number_in(value).N
-        return int(text) if text.isdecimal() else Decimal(text)
-    except msgspec.ValidationError:
+    except _UNREADABLE:
         _check_possible(value)
         return None
-    except InvalidOperation as error:
-        raise ImpossibleValue(repr(bytes(value)[:100])) from error
+    if not _NUMBER.fullmatch(text):
+        raise ImpossibleValue(repr(text[:100]))
+    return int(text) if text.isdecimal() else Decimal(text)
 
 
 def elements_of(value: AttributeValue | None) -> list[AttributeValue] | None:
@@ -111,13 +117,17 @@ def elements_of(value: AttributeValue | None) -> list[AttributeValue] | None:
         return None
     try:
         return _list_in(value).L
-    except msgspec.ValidationError:
+    except _UNREADABLE:
         _check_possible(value)
         return None
 
 
 def _check_possible(value: AttributeValue) -> None:
-    if not _is_plain_value(_anything_in(value)):
+    try:
+        is_possible = _is_plain_value(_anything_in(value))
+    except _UNREADABLE:
+        is_possible = False
+    if not is_possible:
         raise ImpossibleValue(repr(bytes(value)[:100]))
 
 

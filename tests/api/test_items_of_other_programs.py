@@ -411,6 +411,41 @@ class TestContentBeyondTheLimits:
 
     @pytest.mark.usefixtures("stored")
     @pytest.mark.parametrize(
+        "operations",
+        [
+            [("replace", 0, "a/b/c"), ("replace", 3, "no slash")],
+            [("add", 0, "a/b/c"), ("remove", 4, None)],
+            [("copy", 3, None), ("remove", 4, None)],
+        ],
+        ids=["swap", "add and remove", "copy and remove"],
+    )
+    async def test_json_patch_that_puts_them_elsewhere_works(
+        self, http: httpx2.AsyncClient, operations: list[tuple[str, int, str | None]]
+    ) -> None:
+        patch = [
+            {"op": op, "path": f"/track_tokens/{index if op != 'copy' else 0}", "value": value}
+            | ({"from": f"/track_tokens/{index}"} if op == "copy" else {})
+            for op, index, value in operations
+        ]
+
+        written = await http.patch(P1, json=patch, headers=JSON_PATCH)
+
+        assert written.status_code == 200
+        assert sorted(written.json()["track_tokens"]) == sorted(self.TRACKS)
+
+    async def test_json_patch_that_leaves_a_large_string_set_as_it_is_works(
+        self, http: httpx2.AsyncClient, other_program: OtherProgram
+    ) -> None:
+        other_program.put_playlist("p1", track_tokens={"SS": [f"{number:05}" for number in range(70_000)]})
+
+        written = await http.patch(
+            P1, json=[{"op": "replace", "path": "/playlist_name", "value": "New"}], headers=JSON_PATCH
+        )
+
+        assert (written.status_code, written.json()["track_count"]) == (200, 70_000)
+
+    @pytest.mark.usefixtures("stored")
+    @pytest.mark.parametrize(
         ("body", "pointers"),
         [
             ({"playlist_name": "x" * 201}, ["/playlist_name"]),

@@ -7,6 +7,8 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
+from app.main import create_app
+from app.settings import Settings
 from tests.api.test_playlists import code_of
 from tests.servers import running_playlists, without
 from tests.writers import OtherProgram
@@ -133,6 +135,34 @@ async def test_options_answers_with_the_methods_of_the_path(
 @pytest.mark.parametrize("path", ["/nowhere", "/assets/nothing.js", "/docs/assets/nothing.js", "/playlists/"])
 async def test_options_of_a_path_that_does_not_exist_is_not_found(http: httpx2.AsyncClient, path: str) -> None:
     assert code_of(await http.options(path)) == (404, "not-found")
+
+
+async def test_options_of_the_whole_server_is_answered(http: httpx2.AsyncClient, settings: Settings) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "OPTIONS", "path": "*", "raw_path": b"*", "query_string": b"", "headers": []}
+    await create_app(settings)({**scope, "root_path": "", "state": {}}, receive, send)
+
+    assert sent[0]["status"] == 204
+
+
+async def test_unknown_method_is_501_also_where_there_is_nothing(http: httpx2.AsyncClient) -> None:
+    assert code_of(await http.request("FROB", "/nowhere")) == (501, "method-not-implemented")
+
+
+async def test_content_type_that_cannot_be_decoded_is_not_supported(
+    http: httpx2.AsyncClient, other_program: OtherProgram
+) -> None:
+    other_program.put_playlist("p1")
+    headers = {"Content-Type": f"application/json; charset*{'9' * 5_000}=x"}
+
+    assert code_of(await http.patch("/playlists/p1", content=b"{}", headers=headers)) == (415, "unsupported-media-type")
 
 
 @pytest.mark.parametrize("end", ["%0A", "%0D%0A", "%00", "%20"])

@@ -30,7 +30,7 @@ VALUES = {
     "operation": {"GetItem", "PutItem", "DeleteItem", "UpdateItem", "TransactWriteItems", "Query"},
     "outcome": {"ok", "condition-failed", "throttled", "not-applied", "unknown", "rejected", "failed"},
     "route": set(create_app(load_settings(auth="none")).openapi()["paths"]),
-    "status": {"200", "409", "500", "503", "504"},
+    "status": {"200", "409", "500", "501", "503", "504"},
 }
 
 DASHBOARD: Any = json.loads((PROJECT / "deploy/grafana-dashboard.json").read_text())

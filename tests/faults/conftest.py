@@ -24,8 +24,8 @@ def settings(table_name: str) -> Settings:
     return load_settings(
         table_name=table_name,
         connect_timeout_seconds=0.2,
-        read_timeout_seconds=0.3,
-        request_deadline_seconds=1.5,
+        read_timeout_seconds=0.5,
+        request_deadline_seconds=2.5,
         retry_base_delay_seconds=0.005,
     )
 

@@ -22,6 +22,7 @@ from app.store.playlists import PlaylistRepository
 from tests.faults.proxy import Fault, FaultProxy, RandomPlan
 from tests.servers import PLAYLISTS, run_playlists, running_playlists, without
 from tests.test_cli import children_of, is_running
+from tests.writers import OtherProgram
 
 SMALL = ("--writers", "4", "--renames", "40", "--json")
 
@@ -59,6 +60,20 @@ async def test_race_on_a_named_playlist_renames_it_and_leaves_it(
     playlist = await playlists.get("p1")
     assert playlist.playlist_version == 41
     assert playlist.track_tokens == ("A/1",)
+
+
+async def test_race_on_a_playlist_without_a_version_gives_it_versions(
+    playlists: PlaylistRepository, other_program: OtherProgram, table_name: str
+) -> None:
+    other_program.put_playlist("p1", playlist_version=None)
+
+    with running_playlists(
+        "serve", environment=without(PLAYLISTS_TABLE_NAME=table_name, PLAYLISTS_OWNERLESS_WRITES="any")
+    ) as served:
+        finished = run_playlists("race", "--url", served.url, "--playlist", "p1", *SMALL)
+
+    assert finished.returncode == 0
+    assert (results(finished)["first_version"], results(finished)["last_version"]) == (0, 40)
 
 
 async def test_race_over_lost_answers_is_explained_and_tells_the_writes_that_were_recovered(

@@ -180,6 +180,11 @@ IMPOSSIBLE_ITEMS: dict[str, Any] = {
     "a number in a set": {**PLAIN_ITEM, "track_tokens": {"SS": [1]}},
     "a null that is false": {**PLAIN_ITEM, "playlist_name": {"NULL": "x"}},
     "digits that are none": {**PLAIN_ITEM, "playlist_version": {"N": "abc"}},
+    "no number": {**PLAIN_ITEM, "playlist_version": {"N": "NaN"}},
+    "infinity": {**PLAIN_ITEM, "playlist_version": {"N": "Infinity"}},
+    "thousands of digits": {**PLAIN_ITEM, "playlist_version": {"N": "9" * 5_000}},
+    "a space before a number": {**PLAIN_ITEM, "playlist_version": {"N": " 3"}},
+    "an underscore in a number": {**PLAIN_ITEM, "playlist_version": {"N": "1_0"}},
 }
 each_impossible_item = pytest.mark.parametrize("item", IMPOSSIBLE_ITEMS.values(), ids=IMPOSSIBLE_ITEMS)
 
@@ -210,8 +215,9 @@ async def test_failed_condition_with_an_item_that_dynamodb_cannot_have_written_i
             await playlists.create("p1", PlaylistContent("Mine"), caller=ME)
 
 
-async def test_count_that_dynamodb_cannot_have_written_is_no_answer_to_a_read(endpoint_url: str) -> None:
-    async with table_behind(answering(200, {"Item": {**PLAIN_ITEM, "play_count": {"N": "many"}}})) as table:
+@pytest.mark.parametrize("count", ["many", "NaN", "Infinity", "9" * 5_000])
+async def test_count_that_dynamodb_cannot_have_written_is_no_answer_to_a_read(endpoint_url: str, count: str) -> None:
+    async with table_behind(answering(200, {"Item": {**PLAIN_ITEM, "play_count": {"N": count}}})) as table:
         counters = PlayCounters(table, Attempts(load_settings(auth="none", max_attempts=1)))
         with pytest.raises(StorageUnavailable):
             await counters.get("p1")
