@@ -6,7 +6,6 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from http import HTTPMethod
 from typing import TYPE_CHECKING, Any
 
 import httptools
@@ -14,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api.bodies import CONTENT
 from app.api.problem_types import PROBLEM_TYPES
-from app.api.problems import MEDIA_TYPE, problem_content
+from app.api.problems import KNOWN_METHODS, MEDIA_TYPE, problem_content
 from app.api.request_id import HEADER as REQUEST_ID_HEADER
 from app.drain import Drain
 
@@ -281,7 +280,7 @@ class Connection(HttpToolsProtocol):
         # After a request that came with it, which of the lines it begins with is not known.
         matches = map(_REQUEST_LINE.fullmatch, lines if self._is_pipelined else lines[:1])
         methods = [match[1].decode() for match in matches if match]
-        unknown = [method for method in methods if method not in set(HTTPMethod)]
+        unknown = [method for method in methods if method not in KNOWN_METHODS]
         if not unknown:
             return _MALFORMED
         detail = f"{unknown[0][:40]} is not a method that this service implements."

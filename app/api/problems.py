@@ -44,6 +44,8 @@ from app.domain.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+# Python's enumeration does not have QUERY, the safe method with a body.
+KNOWN_METHODS = frozenset((*HTTPMethod, "QUERY"))
 RETRY_AFTER = {"Retry-After": "1"}
 _KEYED_ADVICE = (
     "Or send the same request with the same Idempotency-Key again: it is not made twice while the key is known, which "
@@ -204,7 +206,7 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     others = "malformed-request" if 400 <= error.status_code < 500 else "internal-error"
     code = _FRAMEWORK_CODES.get(error.status_code, others)
-    if code in ("method-not-allowed", "not-found") and request.method not in set(HTTPMethod):
+    if code in ("method-not-allowed", "not-found") and request.method not in KNOWN_METHODS:
         detail = f"{request.method[:40]} is not a method that this service implements."
         return problem(request, "method-not-implemented", detail)
     if request.method == "OPTIONS" and request.scope["path"] == "*":

@@ -96,10 +96,14 @@ MUTANTS = (
 """,
     ),
     Mutant(
-        "change that is made anew starts from the first read",
+        "precondition judged on an earlier read",
         "store/playlists.py",
-        "            content = change(read.playlist)\n",
-        "            content = change((first := locals().get('first') or read).playlist)\n",
+        "            preconditions.check(read.playlist)\n            content",
+        """\
+            earlier = self.__dict__.setdefault("earlier", {})
+            preconditions.check(earlier.get(playlist_token, read).playlist)
+            earlier[playlist_token] = read
+            content""",
     ),
     Mutant("eventually consistent read", "store/dynamodb.py", "ConsistentRead=True", "ConsistentRead=False"),
     Mutant(

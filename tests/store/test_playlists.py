@@ -247,6 +247,24 @@ async def test_update_raises_version_conflict_when_the_expected_version_passes_b
     assert conflict.value.expected_version == 1
 
 
+async def test_precondition_is_judged_on_the_current_state_and_not_on_one_that_was_read_before(
+    playlists: PlaylistRepository, other_program: OtherProgram
+) -> None:
+    first = (await playlists.create("p1", MINE, caller=ME)).playlist
+    await playlists.update("p1", rename_to("Second"), caller=ME)
+
+    with pytest.raises(PreconditionFailed):
+        await playlists.update("p1", rename_to("Mine"), caller=ME, preconditions=Preconditions(if_match=tag_of(first)))
+    current = await playlists.get("p1")
+    other_program.set("p1", playlist_name={"S": "Theirs"})
+    with pytest.raises(PreconditionFailed):
+        await playlists.update(
+            "p1", rename_to("Mine"), caller=ME, preconditions=Preconditions(if_match=tag_of(current))
+        )
+
+    assert (await playlists.get("p1")).playlist_name == "Theirs"
+
+
 async def test_error_of_the_change_is_passed_on_and_nothing_is_written(playlists: PlaylistRepository) -> None:
     created = (await playlists.create("p1", MINE, caller=ME)).playlist
 
