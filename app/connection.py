@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api.bodies import CONTENT
 from app.api.problem_types import PROBLEM_TYPES
-from app.api.problems import KNOWN_METHODS, MEDIA_TYPE, problem_content
+from app.api.problems import KNOWN_METHODS, MEDIA_TYPE, NOT_STORED, problem_content
 from app.api.request_id import HEADER as REQUEST_ID_HEADER
 from app.drain import Drain
 
@@ -133,12 +133,11 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # Trailer fields are no headers (RFC 9110 section 6.5.1).
         if self._in_head:
-            super().on_header(name, value)
+            # White space after a value is not part of it (RFC 9110 section 5.5), and the parser leaves it there.
+            super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         size, hosts = len(self.url), 0
-        # White space after a value is no part of it (RFC 9110 section 5.5), and the parser leaves it there.
-        self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
         for name, value in self.headers:
             size += len(name) + len(value)
             if name == b"host":
@@ -293,7 +292,7 @@ class Connection(HttpToolsProtocol):
             (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", b"%d" % len(content)),
             (REQUEST_ID_HEADER.lower().encode(), identifier.encode()),
-            (b"cache-control", b"no-store"),
+            NOT_STORED,
             (b"connection", b"close"),
         ]
         self.logger.info("request %s refused: %s", identifier, refusal.detail)

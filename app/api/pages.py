@@ -61,8 +61,8 @@ async def get_problem_types() -> Response:
         "Every error is problem details (RFC 9457) with one of these as its <code>code</code>. They are stable: "
         "programs can decide by them."
     )
-    page = _problems_page("Problem types", lead, PROBLEM_TYPES.values())
-    return HTMLResponse(page.replace("<!-- current -->", ' aria-current="page"'), headers=_HEADERS)
+    page = _problems_page("Problem types", lead, PROBLEM_TYPES.values(), current=' aria-current="page"')
+    return HTMLResponse(page, headers=_HEADERS)
 
 
 @router.head("/problems/{code}")
@@ -77,9 +77,7 @@ async def explain_problem(code: str, request: Request) -> Response:
     match preferred_media_type(request, ("text/plain", "text/html", "application/json")):
         case "text/html":
             lead = '<a href="/problems">All problem types</a>'
-            return HTMLResponse(
-                _problems_page(kind.title, lead, [kind]).replace("<!-- current -->", ""), headers=headers
-            )
+            return HTMLResponse(_problems_page(kind.title, lead, [kind]), headers=headers)
         case "application/json":
             members = {name: getattr(kind, name) for name in ("code", "status", "title", "explanation")}
             return JSONResponse(members, headers=headers)
@@ -95,7 +93,7 @@ async def get_icon() -> Response:
     return FileResponse(_LANDING_PAGE / "icon.svg", headers=_HEADERS)
 
 
-def _problems_page(title: str, lead: str, kinds: Iterable[ProblemType]) -> str:
+def _problems_page(title: str, lead: str, kinds: Iterable[ProblemType], *, current: str = "") -> str:
     page = (_LANDING_PAGE / "problems.html").read_text(encoding="utf-8")
     entries = "\n".join(
         f'<dt id="{kind.code}"><a href="/problems/{kind.code}"><code>{kind.code}</code></a> '
@@ -106,7 +104,8 @@ def _problems_page(title: str, lead: str, kinds: Iterable[ProblemType]) -> str:
         f'    <h1 class="problem-types-head">{escape(title)}</h1>\n    <p class="lead">{lead}</p>\n'
         f'    <dl class="problem-types">\n{entries}\n    </dl>'
     )
-    return page.replace("<!-- title -->", escape(title)).replace("<!-- content -->", content)
+    parts = {"title": escape(title), "current": current, "content": content}
+    return re.sub("<!-- (title|current|content) -->", lambda comment: parts[comment[1]], page)
 
 
 def _marked_up(text: str) -> str:
@@ -123,7 +122,7 @@ def add_pages(app: FastAPI) -> None:
 class _Assets(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):
-            # Starlette looks at the method first; of a file that does not exist there are no methods to tell.
+            # Starlette checks the method first, but a file that does not exist has no methods to list.
             await super().get_response(path, {**scope, "method": "HEAD"})
         return await super().get_response(path, scope)
 

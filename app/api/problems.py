@@ -44,6 +44,8 @@ from app.domain.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+# Without it, caches may keep some answers as long as they see fit, a 404 or 501 among them (RFC 9111 section 4.2.2).
+NOT_STORED = (b"cache-control", b"no-store")
 # Python's enumeration does not have QUERY, the safe method with a body.
 KNOWN_METHODS = frozenset((*HTTPMethod, "QUERY"))
 RETRY_AFTER = {"Retry-After": "1"}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # A function, and the places of its arguments among the values so far.
 _Step = tuple[Callable[..., Awaitable[Any]], tuple[int, ...]]
+# Where a scope keeps the decoded segments of a path that has an encoded slash.
+_SEGMENTS = "playlists.segments"
 _ExceptionHandlers = Mapping[Any, Callable[..., Any]]
 
 
@@ -65,18 +67,17 @@ class DirectRoute(APIRoute):
 
     def matches(self, scope: "Scope") -> tuple[Match, "Scope"]:
         match, child_scope = super().matches(scope)
-        if match is not Match.NONE and has_encoded_slash(scope):
-            child_scope["path_params"] = dict(zip(self.param_convertors, self._decoded_segments(scope), strict=True))
+        if match is not Match.NONE and (segments := scope.get(_SEGMENTS)) is not None:
+            child_scope["path_params"] = dict(zip(self.param_convertors, self._parameters_in(segments), strict=True))
         return match, child_scope
 
-    def _decoded_segments(self, scope: "Scope") -> list[str]:
-        segments = scope["raw_path"].split(b"/")
-        return [_decoded(segments[index]) for index in self._parameter_segments]
+    def _parameters_in(self, segments: Sequence[str]) -> list[str]:
+        return [segments[index] for index in self._parameter_segments]
 
     async def answer(self, request: Request, path_parameters: Sequence[str]) -> Response:
         """The endpoint's answer. Raises what a dependency or the endpoint raises."""
-        if has_encoded_slash(request.scope):
-            path_parameters = self._decoded_segments(request.scope)
+        if (segments := request.scope.get(_SEGMENTS)) is not None:
+            path_parameters = self._parameters_in(segments)
         values: list[Any] = [request, *path_parameters]
         for function, places in self._steps:
             values.append(await function(*[values[place] for place in places]))
@@ -84,23 +85,16 @@ class DirectRoute(APIRoute):
         return response
 
 
-def has_encoded_slash(scope: "Scope") -> bool:
-    raw_path: bytes = scope.get("raw_path") or b""
-    return b"%2F" in raw_path or b"%2f" in raw_path
-
-
-def match_by_segment(scope: "Scope") -> None:
-    """Set the path to one whose slashes are those that separate segments: an encoded one stays `%2F`.
+def split_before_decoding(scope: "Scope") -> None:
+    """Make an encoded slash part of its segment: in the path that routes are matched on, it stays `%2F`.
 
     ASGI servers decode the whole path, and "a%2Fb" becomes two segments. A path is split first, and its
     segments are decoded then (RFC 3986 section 2.4).
     """
-    segments = scope["raw_path"].split(b"/")
-    scope["path"] = "/".join(_decoded(segment).replace("/", "%2F") for segment in segments)
-
-
-def _decoded(segment: bytes) -> str:
-    return unquote(segment.decode("ascii"))
+    raw_path: bytes = scope.get("raw_path") or b""
+    if b"%2F" in raw_path or b"%2f" in raw_path:
+        segments = scope[_SEGMENTS] = [unquote(segment) for segment in raw_path.decode("ascii").split("/")]
+        scope["path"] = "/".join(segment.replace("/", "%2F") for segment in segments)
 
 
 class DirectRoutes:

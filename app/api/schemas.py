@@ -131,11 +131,7 @@ class PlaylistCreation(RequestBody):
 
     def content(self) -> PlaylistContent:
         """Raises InvalidChange."""
-        return Replacement(
-            playlist_name=self.playlist_name,
-            track_tokens=tuple(self.track_tokens),
-            narrowed_to=self._track_token_pattern,
-        ).apply(None)
+        return _replacement(self).apply(None)
 
 
 class PlaylistReplacement(RequestBody):
@@ -154,11 +150,15 @@ class PlaylistReplacement(RequestBody):
     updated_at: Any = Field(default=None, description="Ignored.")
 
     def replacement(self) -> Replacement:
-        return Replacement(
-            playlist_name=self.playlist_name,
-            track_tokens=tuple(self.track_tokens),
-            narrowed_to=self._track_token_pattern,
-        )
+        return _replacement(self)
+
+
+def _replacement(body: PlaylistCreation | PlaylistReplacement) -> Replacement:
+    return Replacement(
+        playlist_name=body.playlist_name,
+        track_tokens=tuple(body.track_tokens),
+        narrowed_to=body._track_token_pattern,
+    )
 
 
 class PlaylistMergePatch(RequestBody):

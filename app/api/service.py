@@ -10,17 +10,15 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from app.api.overload import Places, overloaded
-from app.api.problems import refusal, unforeseen_error
+from app.api.problems import NOT_STORED, refusal, unforeseen_error
 from app.api.request_id import give_request_id
-from app.api.routes import DirectRoutes, has_encoded_slash, match_by_segment
+from app.api.routes import DirectRoutes, split_before_decoding
 from app.api.telemetry import Telemetry
 from app.store.ledger import Ledger, opened_ledger
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Without it, caches may keep some answers as long as they see fit, a 404 or 501 among them (RFC 9111 section 4.2.2).
-NOT_STORED = (b"cache-control", b"no-store")
 _REPLAYED = (b"idempotency-replayed", b"true")
 # In the state of a request's scope.
 _HAS_PLACE = "has_place"
@@ -48,8 +46,8 @@ class Service(FastAPI):
         return self._around(DirectRoutes(self.routes, self.exception_handlers, otherwise=routed))
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] == "http" and has_encoded_slash(scope):
-            match_by_segment(scope)
+        if scope["type"] == "http":
+            split_before_decoding(scope)
         # What FastAPI looks at here is for lifespan and traces.
         if self._is_traced or scope["type"] != "http" or self.middleware_stack is None:
             await super().__call__(scope, receive, send)

@@ -131,8 +131,6 @@ class JsonPatch:
                 self._apply(operation, document, f"/{number}")
             except _NotApplicable as reason:
                 raise PatchNotApplicable(f"/{number} ({operation})", str(reason), current=playlist) from reason
-            except InvalidChange as error:
-                raise error.within(f"/{number}") from error
         document.check_additions()
         self._check_complete(document)
         return PlaylistContent(document.members["playlist_name"], tuple(document.members["track_tokens"]))
@@ -163,7 +161,7 @@ class JsonPatch:
                 add(document.remove(source), f"{pointer}/from")
             case "copy":
                 if (copied := document.read(source)) is None:
-                    raise InvalidChange([("/from", "must name a string, and is null")])
+                    raise InvalidChange([(f"{pointer}/from", "must name a string, and is null")])
                 add(copied, f"{pointer}/from")
 
     def _check_complete(self, document: "_Document") -> None:

@@ -4,7 +4,7 @@ import hashlib
 import re
 from base64 import urlsafe_b64encode
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -105,7 +105,7 @@ class Playlist:
         return len(self.track_tokens) == self.track_count
 
     @cached_property
-    def occurrences(self) -> Mapping[str, int]:
+    def occurrences(self) -> Counter[str]:
         """How often each track token stands in the playlist; 0 for all others."""
         return Counter(self.track_tokens)
 

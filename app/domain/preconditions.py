@@ -123,7 +123,7 @@ class Preconditions:
         if current is None:
             state, then = "There is no such playlist", "Nothing was written: create it, or let it be."
         elif current.playlist_version is None:
-            state = "It has no version"
+            state = "Its version is null"
         else:
             state = f"It is at version {current.playlist_version}"
         return kind(

@@ -39,7 +39,7 @@ class Race:
         return chain_between(self.first, self.last, self.attempts)
 
     def acknowledged_by_writer(self) -> list[int]:
-        """How many renames each of the writers was told that it has made, the first writer first."""
+        """How many renames of each writer were acknowledged, the first writer first."""
         shares = Counter(attempt.writer for attempt in self.attempts if attempt.outcome is Outcome.ACKNOWLEDGED)
         return [shares[writer] for writer in range(1, self.writers + 1)]
 

@@ -41,7 +41,7 @@ from app.store.items import (
     Condition,
 )
 from app.store.ledger import Call, ledger
-from app.store.values import AttributeValue, ImpossibleValue, Item, number, number_of, string
+from app.store.values import AttributeValue, Item, number, number_of, string
 from app.store.wire.connections import ConnectionNotMade
 
 if TYPE_CHECKING:
@@ -216,8 +216,8 @@ class DynamoDBTable:
             _raise_write_failure(error)
         try:
             return whole_number(answer["Attributes"][attribute])  # type: ignore[arg-type]
-        except ImpossibleValue as error:
-            raise OutcomeUnknown(f"a sum that DynamoDB cannot have written: {error}") from error
+        except StorageUnavailable as error:
+            raise OutcomeUnknown(error.cause) from error
 
     async def increment_once(self, partition_key: str, sort_key: str, attribute: str, *, once: bytes) -> None:
         """Add 1 to a number, unless that was done under the name `once` in the last ten minutes.

@@ -9,15 +9,15 @@ import re
 
 import msgspec
 
-from app.domain.errors import PlaylistTooLarge, StorageUnavailable, UnwritableItem
+from app.domain.errors import PlaylistTooLarge, UnwritableItem
 from app.domain.playlist import PLAYLIST_SIZE_LIMIT, VERSION_CEILING, Playlist, PlaylistContent, PlaylistSummary
 from app.store.values import (
     AttributeValue,
-    ImpossibleValue,
     Item,
     Strings,
     are_equal,
     first_of,
+    impossible,
     item_size,
     item_size_bound,
     number,
@@ -70,12 +70,8 @@ class StoredPlaylist(msgspec.Struct, frozen=True):
 
         Raises StorageUnavailable on what DynamoDB cannot have written.
         """
-        try:
-            newest_write = first_of(item.get("recent_writes"))
-            playlist = _read_playlist(item, newest_write)
-        except ImpossibleValue as error:
-            raise _impossible_item(error) from error
-        return cls(item, playlist, newest_write, item_size_bound(item))
+        newest_write = first_of(item.get("recent_writes"))
+        return cls(item, _read_playlist(item, newest_write), newest_write, item_size_bound(item))
 
     @classmethod
     def created(
@@ -251,25 +247,19 @@ def owner_index_key(playlist_owner: str, playlist_token: str) -> Item:
 
 
 def is_playlist(item: Item) -> bool:
-    try:
-        return _key_part(item, "sort_key") == PLAYLIST_SORT_KEY
-    except ImpossibleValue as error:
-        raise _impossible_item(error) from error
+    return _key_part(item, "sort_key") == PLAYLIST_SORT_KEY
 
 
 def read_summary(item: Item) -> PlaylistSummary:
     """Read what the owner index has of a playlist, whatever other programs made of it. Raises as `from_item`."""
-    try:
-        return PlaylistSummary(
-            playlist_token=_key_part(item, "partition_key"),
-            playlist_name=string_of(item.get("playlist_name")) or "",
-            playlist_version=_version(item.get("playlist_version")),
-            playlist_owner=_key_part(item, "playlist_owner"),
-            created_at=string_of(item.get("created_at")),
-            updated_at=string_of(item.get("updated_at")),
-        )
-    except ImpossibleValue as error:
-        raise _impossible_item(error) from error
+    return PlaylistSummary(
+        playlist_token=_key_part(item, "partition_key"),
+        playlist_name=string_of(item.get("playlist_name")) or "",
+        playlist_version=_version(item.get("playlist_version")),
+        playlist_owner=_key_part(item, "playlist_owner"),
+        created_at=string_of(item.get("created_at")),
+        updated_at=string_of(item.get("updated_at")),
+    )
 
 
 def _read_playlist(item: Item, newest_write: AttributeValue | None) -> Playlist:
@@ -291,12 +281,8 @@ def _read_playlist(item: Item, newest_write: AttributeValue | None) -> Playlist:
 def _key_part(item: Item, name: str) -> str:
     part = string_of(item.get(name))
     if part is None:
-        raise ImpossibleValue(f"{name} is not a string, as a key is")
+        raise impossible(f"a {name}")
     return part
-
-
-def _impossible_item(error: ImpossibleValue) -> StorageUnavailable:
-    return StorageUnavailable(f"an item that DynamoDB cannot have written: {error}", passing=False)
 
 
 def _version(value: AttributeValue | None) -> int | None:

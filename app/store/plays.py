@@ -25,7 +25,7 @@ from app.store.items import (
     Condition,
     StoredPlaylist,
 )
-from app.store.values import ImpossibleValue, Item
+from app.store.values import Item
 
 _READ_THE_COUNT = "Read the count."
 
@@ -157,11 +157,7 @@ class PlayCounters:
     async def _read(self, playlist_token: str, deadline: Deadline) -> int | None:
         """The count; zero where nothing was ever counted, None where it is something else than a whole number."""
         counter = await self._item(playlist_token, PLAYS_SORT_KEY, deadline) or {}
-        try:
-            return whole_number(counter.get(PLAY_COUNT))
-        except ImpossibleValue as error:
-            cause = f"a play count that DynamoDB cannot have written: {error}"
-            raise StorageUnavailable(cause, passing=False) from error
+        return whole_number(counter.get(PLAY_COUNT))
 
     async def _item(self, playlist_token: str, sort_key: str, deadline: Deadline) -> Item | None:
         return await self._attempts.read(lambda: self._table.get_item(playlist_token, sort_key), deadline)

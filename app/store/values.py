@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from app.domain.errors import StorageUnavailable
+
 # One key, the type descriptor, and the value: {"S":"text"}, {"L":[{"N":"1"}]}.
 AttributeValue: TypeAlias = msgspec.Raw
 Item: TypeAlias = dict[str, AttributeValue]
@@ -23,10 +25,6 @@ Item: TypeAlias = dict[str, AttributeValue]
 _LIST_OPENING, _LIST_CLOSING, _STRING_OPENING = b'{"L":[', b"]}", b'{"S":'
 _LIST_HEAD, _LIST_SEPARATOR, _LIST_TAIL = b'{"L":[{"S":"', b'"},{"S":"', b'"}]}'
 _BYTES_PER_CHARACTER = 4  # At most.
-
-
-class ImpossibleValue(ValueError):
-    """What DynamoDB cannot have written: not one of its types, or with content of another one."""
 
 
 class _String(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,48 +85,55 @@ def string_list(strings: Sequence[str]) -> AttributeValue:
 
 
 def string_of(value: AttributeValue | None) -> str | None:
-    """The string; None where there is none, or a value of another kind. Raises ImpossibleValue."""
+    """The string; None where there is none, or a value of another kind. Raises StorageUnavailable."""
     if value is None:
         return None
     try:
         return _string_in(value).S
     except _UNREADABLE:
-        _check_possible(value)
+        _plain(value)
         return None
 
 
 def number_of(value: AttributeValue | None) -> int | Decimal | None:
-    """The number, in full; None where there is none, or a value of another kind. Raises ImpossibleValue."""
+    """The number, in full; None where there is none, or a value of another kind. Raises StorageUnavailable."""
     if value is None:
         return None
     try:
         text = _number_in(value).N
     except _UNREADABLE:
-        _check_possible(value)
+        _plain(value)
         return None
     if not _NUMBER.fullmatch(text):
-        raise ImpossibleValue(repr(text[:100]))
+        raise impossible("a number")
     return int(text) if text.isdecimal() else Decimal(text)
 
 
 def elements_of(value: AttributeValue | None) -> list[AttributeValue] | None:
-    """The elements of a list; None where there is none, or a value of another kind. Raises ImpossibleValue."""
+    """The elements of a list; None where there is none, or a value of another kind. Raises StorageUnavailable."""
     if value is None:
         return None
     try:
         return _list_in(value).L
     except _UNREADABLE:
-        _check_possible(value)
+        _plain(value)
         return None
 
 
-def _check_possible(value: AttributeValue) -> None:
+def impossible(what: str) -> StorageUnavailable:
+    """The error for what DynamoDB cannot have written. The log must not have the value: it may be a playlist's name."""
+    return StorageUnavailable(f"DynamoDB's answer has {what} of a form that it never writes", passing=False)
+
+
+def _plain(value: AttributeValue) -> dict[str, Any]:
+    """The value in the SDK's form, but for bytes, which stay base64. Raises StorageUnavailable."""
     try:
-        is_possible = _is_plain_value(_anything_in(value))
-    except _UNREADABLE:
-        is_possible = False
-    if not is_possible:
-        raise ImpossibleValue(repr(bytes(value)[:100]))
+        plain = _anything_in(value)
+    except _UNREADABLE as error:
+        raise impossible("a value") from error
+    if not _is_plain_value(plain):
+        raise impossible("a value")
+    return plain  # type: ignore[no-any-return]
 
 
 def first_of(value: AttributeValue | None) -> AttributeValue | None:
@@ -221,8 +226,7 @@ def strings_of(value: AttributeValue | None) -> tuple[str, ...]:
 def _strings_and_count(value: AttributeValue | None) -> tuple[tuple[str, ...], int]:
     if value is None:
         return (), 0
-    _check_possible(value)
-    [(kind, content)] = _plain_in(value).items()
+    [(kind, content)] = _plain(value).items()
     match kind:
         case "L":
             return tuple(element["S"] for element in content if "S" in element), len(content)

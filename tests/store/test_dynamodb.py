@@ -203,6 +203,17 @@ async def test_item_that_dynamodb_cannot_have_written_is_no_answer_to_a_read(
             await playlists.get("p1")
 
 
+async def test_error_for_an_impossible_item_has_nothing_of_the_item_for_the_log(endpoint_url: str) -> None:
+    item = {**PLAIN_ITEM, "playlist_name": {"Q": "A private name"}}
+
+    async with table_behind(answering(200, {"Item": item})) as table:
+        playlists = PlaylistRepository(table, Attempts(load_settings(auth="none", max_attempts=1)))
+        with pytest.raises(StorageUnavailable) as failure:
+            await playlists.get("p1")
+
+    assert "private" not in failure.value.cause
+
+
 @each_impossible_item
 async def test_failed_condition_with_an_item_that_dynamodb_cannot_have_written_is_no_conflict(
     endpoint_url: str, item: Any
