@@ -24,8 +24,8 @@ verify: contract browser .venv-deploy/run ## what needs more tools: contract, pa
 	@.venv-deploy/bin/cfn-lint deploy/table.yaml
 	@.venv-deploy/bin/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
 	@cd tests/history && go vet ./... && go test ./...
-	@$(BIN)/python -m tests.history.load --seeds 1 2 3 --requests 3500
-	@PLAYLISTS_CLIENT=standard $(BIN)/python -m tests.history.load --seeds 4 --requests 3500
+	@$(BIN)/python -m tests.history.load --keep .histories --seeds 1 2 3 --requests 3500
+	@PLAYLISTS_CLIENT=standard $(BIN)/python -m tests.history.load --keep .histories --seeds 4 --requests 3500
 	@PLAYLISTS_CLIENT=standard $(BIN)/pytest tests/store tests/faults --ignore tests/store/wire
 
 browser: .venv/browser .venv-engine/run ## the pages in a real browser: what is in docs page and landing page works (Chromium)
@@ -51,7 +51,7 @@ mutants: .venv/test .venv-engine/run ## seeded mistakes that tests and history c
 	@$(BIN)/python -m tests.history.mutants
 
 soak: .venv/test ## the history load over 28 seeds, 100,000 requests: the figures of docs/reliability.md (10 min)
-	@$(BIN)/python -m tests.history.load --seeds $$(seq 101 128) --requests 3600
+	@$(BIN)/python -m tests.history.load --keep .histories --seeds $$(seq 101 128) --requests 3600
 
 overload: .venv/benchmarks ## goodput and latency at up to three times the load that the service can take (Go, Linux; 9 min)
 	@$(BIN)/python -m benchmarks.overload
@@ -88,7 +88,7 @@ lock: .venv/test ## write the hashed locks anew from pyproject.toml
 	@$(BIN)/python requirements/lock.py
 
 clean: ## remove all that the other targets made
-	@rm -rf .venv .venv-contract .venv-deploy .venv-engine openapi/node_modules .dynamodb-local .benchmarks
+	@rm -rf .venv .venv-contract .venv-deploy .venv-engine openapi/node_modules .dynamodb-local .benchmarks .histories
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/fuzzing/.schemathesis
 
 # A stamp, because venv makes bin/python first: one that fails later leaves it behind.

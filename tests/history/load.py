@@ -182,10 +182,14 @@ def build_checker(folder: Path) -> Path:
     return binary
 
 
+def as_lines(events: list[Event]) -> str:
+    """The history as the checker reads it."""
+    return "\n".join(event.as_json() for event in sorted(events, key=lambda event: event.call))
+
+
 def verdict(checker: Path, events: list[Event]) -> list[str]:
     """What the checker finds false in the history, one line each."""
-    history = "\n".join(event.as_json() for event in sorted(events, key=lambda event: event.call))
-    finished = subprocess.run([checker], input=history, capture_output=True, text=True, timeout=600, check=False)
+    finished = subprocess.run([checker], input=as_lines(events), capture_output=True, text=True, timeout=600, check=False)
     if finished.returncode not in (0, 1):
         raise RuntimeError(finished.stdout + finished.stderr)
     broken = [line.removeprefix("broken: ") for line in finished.stdout.splitlines() if line.startswith("broken: ")]
@@ -200,6 +204,7 @@ def main() -> None:
     parser.add_argument("--fault-rate", type=float, default=0.06)
     parser.add_argument("--kill-every", type=float, default=3, help="seconds between kills of a worker; 0: none")
     parser.add_argument("--checker", type=Path, help="the checker's binary; built if not given")
+    parser.add_argument("--keep", type=Path, help="folder to write histories with false answers to")
     arguments = parser.parse_args()
     checker = arguments.checker or build_checker(Path(__file__).parent)
     answers: Counter[str] = Counter()
@@ -219,6 +224,11 @@ def main() -> None:
         print(f"seed {seed}: {len(run.events)} requests, {len(run.unknown())} of unknown outcome", flush=True)
         for line in run.broken:
             print("broken:", line)
+        if run.broken and arguments.keep is not None:
+            arguments.keep.mkdir(exist_ok=True)
+            kept = arguments.keep / f"seed-{seed}.jsonl"
+            kept.write_text(as_lines(run.events))
+            print("history kept in", kept)
         answers += Counter(f"{event.kind} {event.status or 'lost'}" for event in run.events)
         faults += run.faults
         unknown += len(run.unknown())
