@@ -189,7 +189,9 @@ def as_lines(events: list[Event]) -> str:
 
 def verdict(checker: Path, events: list[Event]) -> list[str]:
     """What the checker finds false in the history, one line each."""
-    finished = subprocess.run([checker], input=as_lines(events), capture_output=True, text=True, timeout=600, check=False)
+    finished = subprocess.run(
+        [checker], input=as_lines(events), capture_output=True, text=True, timeout=600, check=False
+    )
     if finished.returncode not in (0, 1):
         raise RuntimeError(finished.stdout + finished.stderr)
     broken = [line.removeprefix("broken: ") for line in finished.stdout.splitlines() if line.startswith("broken: ")]
